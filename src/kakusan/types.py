@@ -1,0 +1,76 @@
+"""The words every part of kakusan shares.
+
+n images, c channels, h w height and width of a latent, l text tokens, d width of a text state.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+Sigmas = Sequence[float]
+"""Falling noise levels, one more than there are steps; sampling stops at the last of them, usually 0."""
+
+Noise = Callable[[Tensor, float, float], Tensor]
+"""`noise(like, sigma_from, sigma_to)`: standard normal numbers of the shape, dtype and device of `like`."""
+
+
+class Evaluate(NamedTuple):
+    """Asks for the model's view of `x` (n c h w, float32), a clean latent plus noise of standard deviation `sigma`."""
+
+    x: Tensor
+    sigma: float
+
+
+class Prediction(NamedTuple):
+    """The answer: guided estimate of the clean latent (n c h w), and the unguided one where guidance made one."""
+
+    denoised: Tensor
+    uncond: Tensor | None = None
+
+
+Sampler = Generator[Evaluate, Prediction, Tensor]
+"""Yields what it wants evaluated, is sent the predictions, returns the final latent."""
+
+
+class Cond(NamedTuple):
+    """What the U-Net is told about one image besides its noisy latent."""
+
+    context: Tensor  # l d: the text encoder's states
+
+
+class Rows(NamedTuple):
+    """Asks for the unguided view of one `x` (n c h w) under each of several conditions."""
+
+    x: Tensor
+    sigma: float
+    conds: tuple[Cond, ...]
+
+
+Guided = Generator[Rows, list[Tensor], Tensor]
+"""A sampler with guidance round it: is sent one denoised latent (n c h w) for each condition it asked for."""
+
+
+class Work(NamedTuple):
+    """One call of one network, wanted by a task: any other Work for the same network may share the call.
+
+    rows: arguments of each row, without batch dimension (tensors, floats, or named tuples of them); the reply is one
+    tensor for each row. The rows of one Work always run in the same call.
+    """
+
+    model: str
+    rows: list[tuple[Any, ...]]
+
+
+Task = Generator[Work, list[Tensor], Tensor]
+"""A whole request (text to image, ...): yields the work it needs done, returns the picture (3 h w, -1 to 1)."""
+
+
+def denoise(x: Tensor, sigma: float) -> Generator[Evaluate, Prediction, Tensor]:
+    """For `denoised = yield from denoise(x, sigma)`, which is how a sampler calls the model."""
+    return (yield Evaluate(x, sigma)).denoised
+
+
+def slope(x: Tensor, sigma: float) -> Generator[Evaluate, Prediction, Tensor]:
+    """dx / dsigma of the probability-flow ODE, which is also the predicted noise (Karras et al. 2022, equation 3)."""
+    return (x - (yield from denoise(x, sigma))) / sigma
