@@ -5,7 +5,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1] / "src/kakusan"
 LEVELS = (
-    {"types", "errors", "messages", "noise", "images", "schedules"},
+    {"messages"},
+    {"types", "errors", "noise", "images", "schedules"},
     {"models", "samplers", "prompts"},
     {"denoiser", "guidance", "formats"},
     {"tasks", "run", "engine"},
