@@ -1,0 +1,61 @@
+"""CLIP's image tower: a vision transformer (Dosovitskiy et al. 2021; Radford et al. 2021, section 2.4).
+
+n pictures, l patches and the class token before them, d width of a state, p width of the space shared with texts.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .clip_layer import EPS, ClipLayer
+
+
+@dataclass(frozen=True)
+class ClipImageConfig:
+    """The shape of an image tower; the defaults are ViT-L/14's. size: height and width of the picture, patch: of a patch, pixels.
+
+    Raises ValueError if patches do not divide the picture.
+    """
+
+    size: int = 224
+    patch: int = 14
+    width: int = 1024
+    layers: int = 24
+    heads: int = 16
+    feedforward: int = 4096
+    activation: str = "quick_gelu"
+    projection: int = 768
+
+    def __post_init__(self) -> None:
+        if self.size % self.patch:
+            raise ValueError(f"pictures of {self.size} pixels do not divide into patches of {self.patch}")
+
+
+class ClipImage(nn.Module):
+    """Pictures to features in the space shared with texts."""
+
+    def __init__(self, config: ClipImageConfig):
+        super().__init__()
+        self.config = config
+        self.patches = nn.Conv2d(3, config.width, config.patch, stride=config.patch, bias=False)
+        self.first = nn.Parameter(torch.empty(config.width))  # the class token
+        self.position = nn.Embedding((config.size // config.patch) ** 2 + 1, config.width)
+        nn.init.normal_(self.first, std=config.width**-0.5)  # as in the code published with the paper
+        nn.init.normal_(self.position.weight, std=config.width**-0.5)
+        self.norm_in = nn.LayerNorm(config.width, EPS)
+        self.layers = nn.ModuleList(
+            ClipLayer(config.width, config.heads, config.feedforward, config.activation) for _ in range(config.layers)
+        )
+        self.norm_out = nn.LayerNorm(config.width, EPS)
+        self.project = nn.Linear(config.width, config.projection, bias=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Features (n p), not normalised, of pictures (n 3 size size) with CLIP's mean and deviation of colours taken off."""
+        x = self.patches(pixels).flatten(2).transpose(1, 2)  # n l-1 d
+        x = torch.cat([self.first.expand(len(x), 1, -1), x], dim=1) + self.position.weight  # n l d
+        x = self.norm_in(x)
+        for layer in self.layers:
+            x = layer(x)
+        feature: Tensor = self.project(self.norm_out(x[:, 0]))
+        return feature

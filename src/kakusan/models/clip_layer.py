@@ -1,0 +1,42 @@
+"""The transformer layer of CLIP's two towers (Radford et al. 2021, section 2.4; Xiong et al. 2020 for the order of the norms)."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .blocks import Attention
+
+EPS = 1e-5
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """The sigmoid estimate of GELU (Hendrycks and Gimpel 2016, section 2), which OpenAI's CLIP was trained with."""
+    return x * torch.sigmoid(1.702 * x)
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"quick_gelu": quick_gelu, "gelu": F.gelu}
+
+
+class ClipLayer(nn.Module):
+    """Self-attention and a feed-forward layer, each added to its normalised input. Raises ValueError on an unknown activation."""
+
+    def __init__(self, width: int, heads: int, feedforward: int, activation: str):
+        super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation {activation!r} is not one of {', '.join(ACTIVATIONS)}")
+        if width % heads:
+            raise ValueError(f"width {width} does not divide into {heads} heads")
+        self.activation = activation
+        self.norm1 = nn.LayerNorm(width, EPS)
+        self.attn = Attention(width, width, heads, bias=True)
+        self.norm2 = nn.LayerNorm(width, EPS)
+        self.ff_in = nn.Linear(width, feedforward)
+        self.ff_out = nn.Linear(feedforward, width)
+
+    def forward(self, x: Tensor, causal: bool = False) -> Tensor:
+        """States (n l d) that have seen one another; causal: only those before them."""
+        x = x + self.attn(self.norm1(x), causal=causal)
+        x = x + self.ff_out(ACTIVATIONS[self.activation](self.ff_in(self.norm2(x))))
+        return x

@@ -1,0 +1,72 @@
+"""CLIP's text tower, the text encoder of Stable Diffusion: OpenAI's ViT-L/14 (SD1), OpenCLIP's ViT-H/14 (SD2) and smaller ones.
+
+Radford et al. 2021, section 2.4. n texts, l tokens, d width of a state, p width of the space shared with pictures.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .clip_layer import EPS, ClipLayer
+
+
+@dataclass(frozen=True)
+class ClipTextConfig:
+    """The shape of a text tower; the defaults are SD1's.
+
+    positions: the longest text in tokens. activation: "quick_gelu" or "gelu". projection: width of the space shared with
+    pictures, None if there is no projection to it. end_token: the id whose state stands for the whole text.
+    """
+
+    vocab: int = 49408
+    width: int = 768
+    layers: int = 12
+    heads: int = 12
+    positions: int = 77
+    feedforward: int = 3072
+    activation: str = "quick_gelu"
+    projection: int | None = None
+    end_token: int = 49407
+
+
+class ClipText(nn.Module):
+    """Token ids to one state for each token, which knows the tokens before it; and to one feature for the text."""
+
+    def __init__(self, config: ClipTextConfig):
+        super().__init__()
+        self.config = config
+        self.token = nn.Embedding(config.vocab, config.width)
+        self.position = nn.Embedding(config.positions, config.width)
+        nn.init.normal_(self.token.weight, std=0.02)  # as in the code published with the paper; torch's 1 would drown the rest
+        nn.init.normal_(self.position.weight, std=0.01)
+        self.layers = nn.ModuleList(
+            ClipLayer(config.width, config.heads, config.feedforward, config.activation) for _ in range(config.layers)
+        )
+        self.norm = nn.LayerNorm(config.width, EPS)
+        self.project = nn.Linear(config.width, config.projection, bias=False) if config.projection else None
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """States (n l d) of token ids (n l, int64) after the last layer and the final norm."""
+        return self.states(ids)
+
+    def states(self, ids: Tensor, skip: int = 0) -> Tensor:
+        """States (n l d) with the last `skip` layers left out, after the final norm. Raises ValueError on impossible shapes."""
+        config = self.config
+        if ids.shape[1] > config.positions:
+            raise ValueError(f"{ids.shape[1]} tokens are more than the {config.positions} this text tower has places for")
+        if not 0 <= skip <= config.layers:
+            raise ValueError(f"cannot skip {skip} of {config.layers} layers")
+        x = self.token(ids) + self.position(torch.arange(ids.shape[1], device=ids.device))  # n l d
+        for layer in self.layers[: config.layers - skip]:
+            x = layer(x, causal=True)
+        states: Tensor = self.norm(x)
+        return states
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Features (n p): the states of the first end tokens, projected, not normalised. Raises ValueError without projection."""
+        if self.project is None:
+            raise ValueError("this text tower has no projection to the space shared with pictures")
+        end = ids.eq(self.config.end_token).int().argmax(dim=1)  # n; argmax gives the first of equals
+        feature: Tensor = self.project(self.states(ids)[torch.arange(len(ids), device=ids.device), end])
+        return feature
