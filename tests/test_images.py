@@ -23,13 +23,13 @@ RED = Image.new("RGB", (4, 3), (255, 0, 0))
 def test_rounding_equals_diffusers() -> None:
     image = torch.randn(1, 3, 64, 48, generator=torch.Generator().manual_seed(1))
     (theirs,) = VaeImageProcessor().postprocess(image, output_type="pil")
-    np.testing.assert_array_equal(np.asarray(images.to_picture(image[0])), np.asarray(theirs))
+    np.testing.assert_array_equal(np.asarray(images.to_pil(image[0])), np.asarray(theirs))
 
 
 def test_every_level_survives_both_ways() -> None:
     levels = np.arange(256 * 3, dtype=np.uint32).reshape(16, 16, 3).astype(np.uint8)
     picture = Image.fromarray(levels)
-    np.testing.assert_array_equal(np.asarray(images.to_picture(images.to_tensor(picture))), levels)
+    np.testing.assert_array_equal(np.asarray(images.to_pil(images.to_tensor(picture))), levels)
 
 
 def test_to_tensor_range_and_shape() -> None:
@@ -42,13 +42,13 @@ def test_to_tensor_range_and_shape() -> None:
 
 def test_half_precision_and_values_out_of_range() -> None:
     image = torch.tensor([-7.0, 0.0, 7.0], dtype=torch.bfloat16).reshape(3, 1, 1)
-    assert images.to_picture(image).getpixel((0, 0)) == (0, 128, 255)
+    assert images.to_pil(image).getpixel((0, 0)) == (0, 128, 255)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 8, 8), (4, 8, 8), (8, 8)])
 def test_wrong_shape_is_named(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=rf"{shape[0]}, .*must be \(3, h, w\)"):
-        images.to_picture(torch.zeros(shape))
+        images.to_pil(torch.zeros(shape))
 
 
 @pytest.mark.parametrize(
@@ -125,24 +125,16 @@ def test_never_overwrites_without_hard_links(tmp_path: Path, monkeypatch: pytest
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_failure_leaves_nothing(tmp_path: Path) -> None:
-    class Full:
-        def save(self, file: object, *_: object, **__: object) -> None:
-            raise OSError(28, "No space left on device")
+@pytest.mark.parametrize(("cause", "seen"), [(OSError(28, "No space left on device"), FileError), (KeyboardInterrupt(), KeyboardInterrupt)])
+def test_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cause: BaseException, seen: type[BaseException]) -> None:
+    def failing(_: int) -> None:
+        assert len(list(tmp_path.rglob("*.part"))) == 1
+        raise cause
 
-    with pytest.raises(FileError, match=r"a\.png: cannot be written \(No space left on device\)"):
-        images.save_png(Full(), tmp_path / "new" / "a.png")  # type: ignore[arg-type]
-    assert list(tmp_path.rglob("*.p*")) == []
-
-
-def test_interruption_leaves_nothing(tmp_path: Path) -> None:
-    class Stopped:
-        def save(self, file: object, *_: object, **__: object) -> None:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        images.save_png(Stopped(), tmp_path / "a.png")  # type: ignore[arg-type]
-    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr("os.fsync", failing)
+    with pytest.raises(seen, match=r"a\.png: cannot be written \(No space left on device\)" if seen is FileError else None):
+        images.save_png(RED, tmp_path / "new" / "a.png")
+    assert [p.name for p in tmp_path.rglob("*")] == ["new"]
 
 
 def test_numbers_count_up(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 NUMBERED = re.compile(r"(\d{5,})-.*\.png")
 
 
-def to_picture(image: Tensor) -> Image:
+def to_pil(image: Tensor) -> Image:
     """The picture of a tensor (3 h w, -1 to 1, any floating dtype and device), rounded to the nearest of 256 levels.
 
     Raises ValueError if the shape is another.
@@ -37,7 +38,7 @@ def to_picture(image: Tensor) -> Image:
 
 
 def to_tensor(picture: Image) -> Tensor:
-    """The tensor (3 h w, float32, -1 to 1) of a picture: the inverse of `to_picture`."""
+    """The tensor (3 h w, float32, -1 to 1) of a picture: the inverse of `to_pil`."""
     import torch
 
     pixels = torch.frombuffer(bytearray(picture.convert("RGB").tobytes()), dtype=torch.uint8)
@@ -84,22 +85,17 @@ def next_path(folder: Path, stem: str) -> Path:
 
 
 def save_png(picture: Image, path: Path, parameters: str = "") -> None:
-    """Write a PNG whole or not at all, never over another file; `parameters` is the text other programs look for.
+    """Write a PNG whole or not at all, never over another file. Its folder is made if need be.
 
-    The text is a tEXt chunk if Latin-1 can hold it, else iTXt. Raises FileExistsError if the path is taken, FileError if it
-    cannot be written.
+    Raises FileExistsError if the path is taken, FileError if it cannot be written.
     """
-    from PIL.PngImagePlugin import PngInfo
-
-    info = PngInfo()
-    if parameters:  # PNG text may not hold zero bytes, nor UTF-8 half a surrogate pair
-        info.add_text("parameters", parameters.replace("\0", "").encode("utf-8", "replace").decode())
+    data = png_bytes(picture, parameters)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(temporary, "xb") as file:
-                picture.save(file, "PNG", pnginfo=info)
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             _rename_if_free(temporary, path)
@@ -109,6 +105,22 @@ def save_png(picture: Image, path: Path, parameters: str = "") -> None:
         if isinstance(error, FileExistsError) and path.parent.is_dir():
             raise
         raise _unwritable(path, error) from error
+
+
+def png_bytes(picture: Image, parameters: str = "") -> bytes:
+    """A picture as the bytes of a PNG file; `parameters` is the text other programs look for.
+
+    It becomes a tEXt chunk if Latin-1 can hold it, else iTXt. Zero bytes and halves of surrogate pairs, which neither can hold,
+    are left out and replaced by "?".
+    """
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    if parameters:
+        info.add_text("parameters", parameters.replace("\0", "").encode("utf-8", "replace").decode())
+    buffer = BytesIO()
+    picture.save(buffer, "PNG", pnginfo=info)
+    return buffer.getvalue()
 
 
 def parameters(path: Path) -> str:
