@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1] / "src/kakusan"
 LEVELS = (
     {"messages"},
-    {"types", "errors", "noise", "images", "schedules"},
+    {"types", "errors", "noise", "images", "schedules", "words"},
     {"models", "samplers", "prompts"},
     {"denoiser", "guidance", "formats"},
     {"tasks", "run", "engine"},

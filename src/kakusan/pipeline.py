@@ -1,0 +1,236 @@
+"""The pipeline: a model's networks, an engine over them, and the simple way in: `pipe("a red apple").images[0]`."""
+
+import dataclasses
+import math
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from . import samplers
+from .denoiser import Denoiser
+from .engine import Engine, Job
+from .errors import KakusanError
+from .formats.folder import ModelFolder, read_folder
+from .images import grid, png_bytes, to_pil
+from .messages import tr
+from .schedules import sigmas_for
+from .tasks.recipe import Recipe
+from .tasks.txt2img import Txt2Img, txt2img
+from .types import Cond, Task
+from .words import Words
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+EMBEDDED = Path(__file__).parent / "embedded"
+LARGEST = 8192
+MOST_PICTURES = 1000
+MOST_STEPS = 1000
+
+
+class Step(NamedTuple):
+    """How far a call has come: network evaluations of all pictures, and what one picture looks like now."""
+
+    done: int
+    total: int
+    picture: int
+    latent: Tensor | None = None  # c h w: the current estimate of the clean latent
+    image: "Image | None" = None  # the finished picture
+
+
+@dataclass
+class Result:
+    """Pictures with the recipes that make them again; shows itself in a notebook."""
+
+    images: list["Image"]
+    recipes: list[Recipe]
+    notes: list[str] = field(default_factory=list)
+
+    def grid(self) -> "Image":
+        """All pictures in one."""
+        return grid(self.images)
+
+    def _repr_png_(self) -> bytes:
+        return png_bytes(self.grid() if len(self.images) > 1 else self.images[0])
+
+
+class Pipeline:
+    """A model ready to draw. Make one with `kakusan.load`."""
+
+    def __init__(self, model: ModelFolder, *, max_rows: int = 16):
+        self.model, self.max_rows = model, max_rows
+        self.device = next(model.unet.parameters()).device
+        self.dtype = next(model.unet.parameters()).dtype
+        self.defaults = Recipe.defaults(model.settings, size=model.unet.config.sample_size * model.autoencoder.factor)
+
+    def __call__(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        negative: str = "",
+        steps: int | None = None,
+        sampler: str | None = None,
+        schedule: str | None = None,
+        scale: float | None = None,
+        seed: int | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        count: int = 1,
+        on_step: Callable[[Step], None] | None = None,
+    ) -> Result:
+        """Draw `count` pictures of each prompt; picture i has seed `seed` + i and can be made alone by that seed.
+
+        What is not given is the model's default. Raises KakusanError, in one line, on anything that cannot be done.
+        """
+        given = {"negative": negative, "steps": steps, "sampler": sampler, "schedule": schedule, "scale": scale}
+        recipes = self.recipes(prompt, count, seed, {**given, "width": width, "height": height})
+        images: dict[int, Image] = {}
+        for step in self.steps(recipes):
+            if step.image is not None:
+                images[step.picture] = step.image
+            if on_step is not None:
+                on_step(step)
+        return Result([images[i] for i in range(len(recipes))], recipes, self.notes(recipes))
+
+    def recipes(
+        self, prompt: str | Sequence[str], count: int = 1, seed: int | None = None, given: Mapping[str, object] | None = None
+    ) -> list[Recipe]:
+        """The complete recipe of every picture a call would make, checked; None values in `given` are the defaults."""
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        pictures = count * len(prompts)
+        if count < 1 or pictures > MOST_PICTURES:
+            raise KakusanError(
+                f"{pictures} pictures asked for; at least 1 and at most {MOST_PICTURES} in one call",
+                f"{pictures} 枚は描けません。一度に 1 から {MOST_PICTURES} 枚です",
+            )
+        first = secrets.randbelow(2**32) if seed is None else seed
+        options = {k: v for k, v in (given or {}).items() if v is not None}
+        base = dataclasses.replace(self.defaults, **options)
+        return [
+            self.checked(dataclasses.replace(base, prompt=text, seed=first + i))
+            for i, text in enumerate(text for text in prompts for _ in range(count))
+        ]
+
+    def steps(self, recipes: Sequence[Recipe]) -> Iterator[Step]:
+        """Draw the pictures of `recipes` together, yielding after every evaluation: `for step in pipe.steps(recipes): ...`."""
+        engine = Engine(self.networks, max_rows=self.max_rows)
+        jobs = [engine.submit(self.task(recipe)) for recipe in recipes]
+        total = sum(self.evaluations(recipe) for recipe in recipes)
+        seen, settled = [0] * len(jobs), set[int]()
+        while len(settled) < len(jobs):
+            engine.tick()
+            for i, job in enumerate(jobs):
+                if i in settled or job.calls == seen[i]:
+                    continue
+                seen[i] = job.calls
+                image = self.finished(job)
+                if image is not None:
+                    settled.add(i)
+                yield Step(min(sum(seen), total), total, i, job.preview if image is None else None, image)
+
+    def finished(self, job: Job) -> "Image | None":
+        """The picture of a job that has ended, None while it goes on. Raises what made it fail."""
+        if job.error is not None:
+            raise job.error
+        return to_pil(job.result) if job.result is not None else None
+
+    def task(self, recipe: Recipe) -> Task:
+        """The task that draws one recipe, for any engine over `networks`."""
+        factor, channels = self.model.autoencoder.factor, self.model.autoencoder.config.latent_channels
+        return txt2img(
+            Txt2Img(
+                ids=tuple(self.model.tokenizer.padded(recipe.prompt)),
+                negative_ids=tuple(self.model.tokenizer.padded(recipe.negative)),
+                shape=(channels, recipe.height // factor, recipe.width // factor),
+                sampler=recipe.sampler,
+                sigmas=sigmas_for(self.model.schedule, recipe.schedule, recipe.steps),
+                scale=recipe.scale,
+                seed=recipe.seed,
+            )
+        )
+
+    @cached_property
+    def networks(self) -> dict[str, Callable[..., Tensor]]:
+        """What an engine calls, by name: rows in, rows out, float32 outside whatever the weights' dtype."""
+        model, device, dtype = self.model, self.device, self.dtype
+        denoiser = Denoiser(model.unet, model.schedule)
+        scale = model.autoencoder.config.scale
+
+        def text(ids: Tensor) -> Tensor:  # n l -> n l d
+            return model.text(ids.to(device)).float().cpu()
+
+        def unet(x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:  # n c h w
+            return denoiser(x.to(device), sigma.to(device), cond.context.to(device, dtype)).cpu()
+
+        def decode(latent: Tensor) -> Tensor:  # n c h w -> n 3 H W
+            return model.autoencoder.decode((latent / scale).to(device, dtype)).float().clamp(-1, 1).cpu()
+
+        return {"text": text, "unet": unet, "decode": decode}
+
+    def evaluations(self, recipe: Recipe) -> int:
+        """How many replies a recipe's task will get: text, one for each of the sampler's evaluations, decode."""
+        return 2 + samplers.evaluations(recipe.sampler, sigmas_for(self.model.schedule, recipe.schedule, recipe.steps))
+
+    def preview(self, latent: Tensor) -> "Image":
+        """A picture of an unfinished latent (c h w), decoded in full."""
+        with torch.inference_mode():
+            return to_pil(self.networks["decode"](latent[None])[0])
+
+    def notes(self, recipes: Sequence[Recipe]) -> list[str]:
+        """What a user should know about these recipes: words that the model never met."""
+        notes = []
+        for prompt in dict.fromkeys(recipe.prompt for recipe in recipes):
+            if unknown := self.words_unknown(prompt):
+                words = ", ".join(unknown)
+                notes.append(tr(f"this model does not know: {words}", f"このモデルが知らない言葉: {words}"))
+        return notes
+
+    def words_unknown(self, prompt: str) -> list[str]:
+        """The words of a prompt that a small model was never shown; none for a model that lists no words."""
+        return Words(self.model.settings.get("words", ())).unknown(prompt)
+
+    def checked(self, recipe: Recipe) -> Recipe:
+        """The recipe itself, once everything in it can be done. Raises KakusanError naming what cannot."""
+        samplers.check(recipe.sampler)
+        sigmas_for(self.model.schedule, recipe.schedule, recipe.steps)
+        factor = self.model.autoencoder.factor * 2 ** (len(self.model.unet.config.channels) - 1)
+        for en, ja, value in (("width", "幅", recipe.width), ("height", "高さ", recipe.height)):
+            _check_size(en, ja, value, self.model.autoencoder.factor, factor)
+        if not (math.isfinite(recipe.scale) and abs(recipe.scale) <= 1000):
+            raise KakusanError(
+                f"scale is {recipe.scale}; it must be a number up to 1000", f"scale が {recipe.scale} です。1000 以下の数にしてください"
+            )
+        if not 0 <= recipe.seed < 2**63:
+            raise KakusanError(
+                f"seed is {recipe.seed}; it must be from 0 to 2**63 - 1", f"seed が {recipe.seed} です。0 から 2**63 - 1 の間にしてください"
+            )
+        return recipe
+
+
+def load(name: str | Path | None = None, *, device: str = "auto", dtype: torch.dtype | None = None) -> Pipeline:
+    """A pipeline of the embedded model, or of a model folder in diffusers' layout.
+
+    device: "auto" takes a GPU where there is one. dtype: half precision on a GPU and float32 on a CPU unless given.
+    Raises FileError on a folder that is missing, damaged or of an unknown kind.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if dtype is None:
+        dtype = torch.float32 if device == "cpu" else torch.float16
+    return Pipeline(read_folder(EMBEDDED if name is None else Path(name), dtype=dtype, device=device))
+
+
+def _check_size(en: str, ja: str, value: int, factor: int, best: int) -> None:
+    if 0 < value <= LARGEST and value % factor == 0:
+        return
+    near = max(best, round(value / best) * best) if value <= LARGEST else LARGEST
+    raise KakusanError(
+        f"{en} is {value}; it must be a multiple of {factor}, up to {LARGEST}: try {near}",
+        f"{ja}が {value} です。{factor} の倍数で {LARGEST} 以下にしてください。例: {near}",
+    )

@@ -1,0 +1,145 @@
+"""Training of the latent diffusion model: noise a latent, ask the U-Net what was done, with the caption in view."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..formats.folder import ModelFolder
+from ..models.unet import UNet, UNetConfig
+from ..pipeline import Pipeline
+from ..schedules import NoiseSchedule
+from .clip import token_ids
+from .pool import Pool
+from .settings import DiffusionSettings
+from .sheets import save_sheet
+
+WATCHED = (900, 600, 300)  # timesteps at which the log shows the loss: layout, shape, detail
+
+
+class DiffusionTraining:
+    """Ho et al. 2020, algorithm 1, on latents (Rombach et al. 2022), eps or v prediction (Salimans & Ho 2022, appendix D).
+
+    model: a folder whose autoencoder, text tower and tokenizer are trained; its U-Net is replaced.
+    """
+
+    name = "diffusion"
+
+    def __init__(self, settings: DiffusionSettings, pool: Pool, model: ModelFolder, latents: np.ndarray):
+        self.settings, self.pool, self.model, self.latents = settings, pool, model, latents
+        self.scale = model.autoencoder.config.scale
+        text = model.text.config
+        self.config = UNetConfig(
+            in_channels=latents.shape[1] // 2,
+            out_channels=latents.shape[1] // 2,
+            channels=settings.channels,
+            blocks=settings.blocks,
+            attention=settings.attention,
+            context_width=text.width,
+            heads=settings.heads,
+            norm_groups=settings.norm_groups,
+            sample_size=latents.shape[2],
+        )
+        torch.manual_seed(settings.optimiser.seed)
+        unet = UNet(self.config)
+        still(unet)
+        self.module: nn.Module = unet.to(memory_format=torch.channels_last)
+        self.alphas = torch.tensor(model.schedule.alphas_cumprod(), dtype=torch.float32)
+
+    def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Mean squared error of the prediction; timesteps are spread evenly over the batch, which calms the gradient."""
+        indices = torch.randint(self.pool.count, (batch,), generator=generator)
+        captions = self.pool.captions(indices, generator)
+        dropped = torch.rand(batch, generator=generator) < self.settings.drop_caption
+        captions = ["" if drop else caption for caption, drop in zip(captions, dropped.tolist(), strict=True)]
+        cells = torch.randperm(batch, generator=generator) + torch.rand(batch, generator=generator)
+        t = (cells / batch * self.model.schedule.steps).long().clamp(max=self.model.schedule.steps - 1)
+        z = self.sample_latents(indices, generator)
+        noise = torch.randn(z.shape, generator=generator)
+        error = self.errors(self.module, z, noise, t, captions)  # n
+        if self.settings.snr_gamma:
+            error = error * snr_weight(self.alphas[t], self.settings).to(error.device)
+        return error.mean(), {}
+
+    def errors(self, unet: nn.Module, z: Tensor, noise: Tensor, t: Tensor, captions: list[str]) -> Tensor:
+        """Squared error of the prediction for each picture (n)."""
+        device = next(unet.parameters()).device
+        a = self.alphas[t][:, None, None, None]
+        x = a.sqrt() * z + (1 - a).sqrt() * noise
+        target = a.sqrt() * noise - (1 - a).sqrt() * z if self.settings.prediction == "v_prediction" else noise
+        context = self.states(captions, device)
+        predicted = unet(x.to(device, memory_format=torch.channels_last), t.to(device), context)
+        return ((predicted - target.to(device)) ** 2).mean((1, 2, 3))
+
+    def states(self, captions: list[str], device: torch.device) -> Tensor:
+        """The frozen tower's view of the captions (n l d); each distinct caption is read once."""
+        distinct = list(dict.fromkeys(captions))
+        place = {caption: i for i, caption in enumerate(distinct)}
+        text = self.model.text.to(device)
+        with torch.no_grad():
+            states = text(token_ids(self.model.tokenizer, distinct).to(device))
+        return states[[place[caption] for caption in captions]]
+
+    def sample_latents(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        """Draws from the autoencoder's posterior, in the U-Net's units (n c h w)."""
+        mean, std = torch.from_numpy(self.latents[indices.numpy()]).float().chunk(2, 1)
+        return (mean + std * torch.randn(mean.shape, generator=generator)) * self.scale
+
+    def sheet(self, module: nn.Module, folder: Path, step: int) -> dict[str, float]:
+        """Pictures of held-out captions, the loss at three timesteps, and what a wrong caption costs there (text gain)."""
+        generator = torch.Generator().manual_seed(1)
+        indices = self.pool.held_out(64)
+        captions = self.pool.captions(indices, generator)
+        z = self.sample_latents(indices, generator)
+        noise = torch.randn(z.shape, generator=generator)
+        figures: dict[str, float] = {}
+        with torch.inference_mode():
+            for t in WATCHED:
+                steps = torch.full((len(indices),), t)
+                right = self.errors(module, z, noise, steps, captions).mean().item()
+                wrong = self.errors(module, z, noise, steps, captions[1:] + captions[:1]).mean().item()
+                figures |= {f"loss_{t}": right, f"gain_{t}": wrong - right}
+        pipe = Pipeline(ModelFolder(**{**vars(self.model), "unet": module}))
+        images = pipe(captions[:24], seed=1, steps=12, scale=3.0).images
+        save_sheet(images, folder / f"sheet-{step:06d}.png", columns=8, captions=captions[:24])
+        return figures
+
+
+def still(unet: UNet) -> None:
+    """Start every residual branch at zero, so that the network begins as a mild one and learns from the first step.
+
+    Ho et al. 2020 (their code's zero-initialised last convolutions); Dhariwal & Nichol 2021.
+    """
+    for name, module in unet.named_modules():
+        if name.endswith(("conv2", "proj_out", "conv_out")) and isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.zeros_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def snr_weight(alphas: Tensor, settings: DiffusionSettings) -> Tensor:
+    """min(SNR, gamma), divided so that it weighs the prediction in use (Hang et al. 2023, https://arxiv.org/abs/2303.09556)."""
+    snr = alphas / (1 - alphas)
+    capped = snr.clamp(max=settings.snr_gamma)
+    return capped / (snr + 1) if settings.prediction == "v_prediction" else capped / snr
+
+
+def encode_pool(model: ModelFolder, pool: Pool, path: Path, device: str) -> np.ndarray:
+    """Mean and standard deviation of every picture's latent (n 2c h w, float16), made once and mapped into memory."""
+    if path.exists():
+        return np.load(path, mmap_mode="r")
+    autoencoder, parts = model.autoencoder.to(device), []
+    with torch.inference_mode():
+        for chunk in torch.arange(len(pool.images)).split(256):
+            mean, logvar = autoencoder.encode(pool.batch(chunk).to(device, memory_format=torch.channels_last))
+            parts.append(torch.cat([mean, torch.exp(0.5 * logvar)], 1).half().cpu().numpy())
+    fresh = path.with_suffix(".new.npy")
+    np.save(fresh, np.concatenate(parts))
+    fresh.replace(path)
+    return np.load(path, mmap_mode="r")
+
+
+def schedule_of(settings: DiffusionSettings) -> NoiseSchedule:
+    """Stable Diffusion's own betas, with the prediction that is trained."""
+    return NoiseSchedule(prediction=settings.prediction)

@@ -1,0 +1,127 @@
+"""Everything that makes one embedded model, in order: pictures, tokenizer, autoencoder, towers, latents, diffusion, folder.
+
+Every stage resumes where it was, and is skipped once it is complete: run the same command again after any interruption.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..data.pictures import Pictures
+from ..formats.folder import ModelFolder, write_folder
+from ..models.unet import UNet
+from ..prompts.bpe_training import train as train_tokenizer
+from ..prompts.tokenizer import Tokenizer
+from ..words import words
+from .autoencoder import AutoencoderTraining
+from .clip import ClipTraining, Towers
+from .diffusion import DiffusionTraining, encode_pool, schedule_of
+from .loop import Trainee, fit
+from .pool import Pool, Stream
+from .settings import Optimiser, Recipe
+
+DEFAULTS = {"steps": 20, "sampler": "dpmpp_2m", "schedule": "karras", "scale": 3.0}
+STAGES = ("autoencoder", "clip", "diffusion")
+
+
+class Making:
+    """One embedded model in the making, in `folder`.
+
+    pack: file of sprites; minutes: of the whole recipe, shared out by its `shares`, instead of each stage's steps;
+    stop_after: minutes of this session.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path, pack: Path, *, minutes: float | None, stop_after: float | None, device: str):
+        self.recipe, self.folder, self.pack, self.minutes, self.stop_after, self.device = recipe, folder, pack, minutes, stop_after, device
+        folder.mkdir(parents=True, exist_ok=True)
+        self.pool = Pool(folder, Stream(str(pack), recipe.world, recipe.seed, recipe.size), recipe.pictures)
+
+    def run(self, last: str = "diffusion") -> ModelFolder | None:
+        """All stages up to `last`; the finished model, or None if the session's minutes ran out or `last` came first."""
+        autoencoder = self.trained(AutoencoderTraining(self.recipe.autoencoder, self.pool), self.recipe.autoencoder.optimiser, 0)
+        if autoencoder is None or last == "autoencoder":
+            return None
+        tokenizer = self.tokenizer()
+        towers = self.trained(ClipTraining(self.recipe.clip, self.pool, tokenizer), self.recipe.clip.optimiser, 1)
+        if towers is None or last == "clip":
+            return None
+        model = self.without_unet(autoencoder, towers, tokenizer)
+        latents = encode_pool(model, self.pool, self.folder / "latents.npy", self.device)
+        training = DiffusionTraining(self.recipe.diffusion, self.pool, model, latents)
+        model.unet = UNet(training.config)  # the sheets need a whole folder
+        unet = self.trained(training, self.recipe.diffusion.optimiser, 2)
+        return None if unet is None else dataclasses.replace(model, unet=unet)
+
+    def trained(self, trainee: Trainee, settings: Optimiser, share: int) -> nn.Module | None:
+        """A stage's EMA weights once it is complete, training as far as the session's minutes go."""
+        minutes = None if self.minutes is None else self.minutes * self.recipe.shares[share]
+        folder = self.folder / trainee.name
+        module, complete = fit(trainee, settings, folder, minutes=minutes, stop_after=self.stop_after, device=self.device)
+        return module if complete else None
+
+    def tokenizer(self) -> Tokenizer:
+        """The byte-pair table learnt from the pool's captions."""
+        folder = self.folder / "tokenizer"
+        if not (folder / "vocab.json").exists():
+            train_tokenizer(self.pool.texts(), self.recipe.clip.vocab).save(folder)
+        return Tokenizer.from_folder(folder)
+
+    def without_unet(self, autoencoder: nn.Module, towers: nn.Module, tokenizer: Tokenizer) -> ModelFolder:
+        """The folder as the diffusion stage finds it. The latents' scale is measured: it makes their variance 1."""
+        assert isinstance(towers, Towers)
+        autoencoder.config = dataclasses.replace(autoencoder.config, scale=self.measured_scale(autoencoder))
+        return ModelFolder(
+            unet=None,  # type: ignore[arg-type]
+            autoencoder=autoencoder,  # type: ignore[arg-type]
+            text=towers.text,
+            tokenizer=tokenizer,
+            schedule=schedule_of(self.recipe.diffusion),
+            image=towers.image,
+            name=self.recipe.name,
+            settings={"defaults": DEFAULTS, "words": self.words(), "log_scale": towers.log_scale.item()},
+        )
+
+    def measured_scale(self, autoencoder: nn.Module) -> float:
+        """One over the standard deviation of latents (Rombach et al. 2022, appendix G), rounded to 5 digits."""
+        with torch.inference_mode():
+            images = self.pool.batch(torch.arange(1024)).to(self.device)
+            latents = torch.cat([autoencoder.encode(part)[0] for part in images.split(64)])
+        return round(1 / latents.std().item(), 5)
+
+    def words(self) -> list[str]:
+        """Every word of the captions, so that the finished model can say which words it does not know."""
+        seen = {word for text in self.pool.texts(per_picture=6) for word in words(text)}
+        return sorted(seen)
+
+
+def checkpointed(folder: Path, recipe: Recipe, pack: Path) -> ModelFolder:
+    """The model as far as its diffusion stage has come: for looking at a run that goes on elsewhere."""
+    making = Making(recipe, folder, pack, minutes=None, stop_after=0.0, device="cpu")
+    model = making.run()
+    assert model is not None, "the autoencoder and the towers are not trained yet"
+    return model
+
+
+def export(model: ModelFolder, destination: Path, card: Callable[[ModelFolder], str]) -> None:
+    """Write the folder that ships: half precision, files of at most 16 MB, with its card."""
+    write_folder(dataclasses.replace(model, card=card(model)), destination, dtype=torch.float16)
+
+
+def facts(folder: Path) -> dict[str, object]:
+    """What the card says of a run: steps and minutes of each stage."""
+    from . import checkpoint
+
+    found = {}
+    for stage in STAGES:
+        if loaded := checkpoint.load(folder / stage):
+            found[stage] = {"steps": loaded[1]["step"], "minutes": round(loaded[1]["seconds"] / 60, 1)}
+    return json.loads(json.dumps(found))
+
+
+def pictures_of(recipe: Recipe, pack: Path, seed: int) -> Pictures:
+    """A stream of the recipe's world that no pool used (another seed), for judging."""
+    return Stream(str(pack), recipe.world, seed, recipe.size).open()
