@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from .clip_layer import EPS, ClipLayer
 
+MEAN = (0.48145466, 0.4578275, 0.40821073)  # of red, green and blue in 0..1, over the pictures CLIP was trained on
+DEVIATION = (0.26862954, 0.26130258, 0.27577711)
+
 
 @dataclass(frozen=True)
 class ClipImageConfig:
@@ -40,9 +43,9 @@ class ClipImage(nn.Module):
         self.config = config
         self.patches = nn.Conv2d(3, config.width, config.patch, stride=config.patch, bias=False)
         self.first = nn.Parameter(torch.empty(config.width))  # the class token
-        self.position = nn.Embedding((config.size // config.patch) ** 2 + 1, config.width)
+        self.position_embedding = nn.Embedding((config.size // config.patch) ** 2 + 1, config.width)
         nn.init.normal_(self.first, std=config.width**-0.5)  # as in the code published with the paper
-        nn.init.normal_(self.position.weight, std=config.width**-0.5)
+        nn.init.normal_(self.position_embedding.weight, std=config.width**-0.5)
         self.norm_in = nn.LayerNorm(config.width, EPS)
         self.layers = nn.ModuleList(
             ClipLayer(config.width, config.heads, config.feedforward, config.activation) for _ in range(config.layers)
@@ -51,11 +54,17 @@ class ClipImage(nn.Module):
         self.project = nn.Linear(config.width, config.projection, bias=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Features (n p), not normalised, of pictures (n 3 size size) with CLIP's mean and deviation of colours taken off."""
+        """Features (n p), not normalised, of pictures (n 3 size size) that went through `normalised`."""
         x = self.patches(pixels).flatten(2).transpose(1, 2)  # n l-1 d
-        x = torch.cat([self.first.expand(len(x), 1, -1), x], dim=1) + self.position.weight  # n l d
+        x = torch.cat([self.first.expand(len(x), 1, -1), x], dim=1) + self.position_embedding.weight  # n l d
         x = self.norm_in(x)
         for layer in self.layers:
             x = layer(x)
         feature: Tensor = self.project(self.norm_out(x[:, 0]))
         return feature
+
+
+def normalised(image: Tensor) -> Tensor:
+    """Pictures (n 3 h w, -1 to 1) with CLIP's mean taken off each colour, divided by its standard deviation."""
+    mean, deviation = (image.new_tensor(values)[:, None, None] for values in (MEAN, DEVIATION))
+    return ((image + 1) / 2 - mean) / deviation

@@ -36,10 +36,10 @@ class ClipText(nn.Module):
     def __init__(self, config: ClipTextConfig):
         super().__init__()
         self.config = config
-        self.token = nn.Embedding(config.vocab, config.width)
-        self.position = nn.Embedding(config.positions, config.width)
-        nn.init.normal_(self.token.weight, std=0.02)  # as in the code published with the paper; torch's 1 would drown the rest
-        nn.init.normal_(self.position.weight, std=0.01)
+        self.token_embedding = nn.Embedding(config.vocab, config.width)
+        self.position_embedding = nn.Embedding(config.positions, config.width)
+        nn.init.normal_(self.token_embedding.weight, std=0.02)  # as in the code published with the paper; torch's 1 would drown the rest
+        nn.init.normal_(self.position_embedding.weight, std=0.01)
         self.layers = nn.ModuleList(
             ClipLayer(config.width, config.heads, config.feedforward, config.activation) for _ in range(config.layers)
         )
@@ -57,7 +57,7 @@ class ClipText(nn.Module):
             raise ValueError(f"{ids.shape[1]} tokens are more than the {config.positions} this text tower has places for")
         if not 0 <= skip <= config.layers:
             raise ValueError(f"cannot skip {skip} of {config.layers} layers")
-        x = self.token(ids) + self.position(torch.arange(ids.shape[1], device=ids.device))  # n l d
+        x = self.token_embedding(ids) + self.position_embedding(torch.arange(ids.shape[1], device=ids.device))  # n l d
         for layer in self.layers[: config.layers - skip]:
             x = layer(x, causal=True)
         states: Tensor = self.norm(x)
