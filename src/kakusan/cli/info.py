@@ -1,0 +1,84 @@
+"""`kakusan info`: what is in a model, or how a picture was made."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import KakusanError
+from ..images import parameters
+from ..messages import tr
+from .parser import Arguments, Parser
+from .table import print_json, print_table
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+NAME = "info"
+HELP = ("tell what is in a model, or how a picture was made", "モデルの中身、または画像の作り方を表示")
+
+
+def add_arguments(parser: Parser) -> None:
+    """What to look at, and how to print."""
+    what = tr("a model folder or a picture (default: the model that comes along)", "モデルのフォルダーか画像 (既定値: 付属のモデル)")
+    parser.add_argument("path", nargs="?", metavar="PATH", type=Path, help=what)
+    parser.add_argument("--json", action="store_true", help=tr("print JSON", "JSON で出力"))
+
+
+def run(args: Arguments) -> int:
+    """Print a picture's parameters, or a model's networks, schedule, defaults and card."""
+    return _picture(args.path, args.json) if args.path and args.path.is_file() else _model(args.path, args.json)
+
+
+def _picture(path: Path, as_json: bool) -> int:
+    text = parameters(path)
+    if as_json:
+        print_json({"parameters": text, "recipe": _recipe(text)})
+    else:
+        print(text or tr("This picture does not say how it was made.", "この画像には生成情報がありません。"))
+    return 0
+
+
+def _recipe(text: str) -> dict[str, Any] | None:
+    from ..tasks.recipe import Recipe
+
+    try:
+        return asdict(Recipe.parse(text))
+    except KakusanError:
+        return None
+
+
+def _model(path: Path | None, as_json: bool) -> int:
+    from ..formats.folder import read_folder
+    from ..pipeline import EMBEDDED, Pipeline
+
+    model = read_folder(path or EMBEDDED)
+    networks = {"unet": model.unet, "autoencoder": model.autoencoder, "text": model.text, "image": model.image}
+    sizes = {name: _size(network) for name, network in networks.items() if network is not None}
+    drawing = Pipeline(model).defaults
+    schedule = model.schedule
+    if as_json:
+        figures = {name: {"parameters": count, "stored_as": dtype} for name, (count, dtype) in sizes.items()}
+        defaults = {name: getattr(drawing, name) for name in ("width", "height", "steps", "sampler", "schedule", "scale")}
+        print_json({"name": model.name, "networks": figures, "schedule": asdict(schedule), "defaults": defaults, "card": model.card})
+        return 0
+    print(f"{model.name}\n")
+    rows = [(tr("network", "ネットワーク"), tr("parameters", "パラメーター数"), tr("stored as", "保存形式"))]
+    print_table(rows + [(name, f"{count:,}", dtype) for name, (count, dtype) in sizes.items()])
+    noise = f"{schedule.kind} {schedule.beta_start:g} - {schedule.beta_end:g}, {schedule.steps}, {schedule.prediction}"
+    usual = f"{drawing.width} x {drawing.height}, {drawing.steps} steps, {drawing.sampler}, {drawing.schedule}, scale {drawing.scale:g}"
+    print()
+    print_table([(tr("noise", "ノイズ"), noise), (tr("usually", "既定値"), usual)])
+    if model.card:
+        print(f"\n{_without_front_matter(model.card).strip()}")
+    return 0
+
+
+def _size(network: "Module") -> tuple[int, str]:
+    """How many numbers, and of which types."""
+    weights = list(network.parameters())
+    return sum(w.numel() for w in weights), ", ".join(sorted({str(w.dtype).removeprefix("torch.") for w in weights}))
+
+
+def _without_front_matter(card: str) -> str:
+    """A model card without the block of settings between two lines of dashes that model hubs read."""
+    return card.split("\n---\n", 1)[-1] if card.startswith("---\n") else card

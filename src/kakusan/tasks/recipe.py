@@ -1,0 +1,128 @@
+"""How a picture was made, as the text that AUTOMATIC1111's web UI writes into its files and other programs read."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from importlib.metadata import version
+
+from ..errors import KakusanError
+from ..samplers.names import NAMES
+from ..schedules import DESCRIPTIONS
+
+NEGATIVE = "Negative prompt:"
+SETTING = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+SAMPLER_LABELS = {row.name: row.label for row in NAMES}
+SCHEDULE_LABELS = {name: row.label for name, row in DESCRIPTIONS.items()}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides one picture. sampler, schedule: our names, not labels; model_hash: of its weights, any length."""
+
+    prompt: str
+    negative: str
+    width: int
+    height: int
+    steps: int
+    sampler: str
+    schedule: str
+    scale: float
+    seed: int
+    model: str = ""
+    model_hash: str = ""
+    version: str = field(default_factory=lambda: f"kakusan {version('kakusan')}")
+
+    @classmethod
+    def defaults(cls, settings: Mapping[str, object], size: int) -> "Recipe":
+        """What a model draws with if nothing else is asked: Stable Diffusion's usual values, where `settings` has no others.
+
+        settings: a model's own, by the names of the fields; size: its usual width and height in pixels.
+        """
+        usual = cls("", "", size, size, steps=20, sampler="dpmpp_2m", schedule="karras", scale=7.0, seed=0)
+        return replace(usual, **{f.name: settings[f.name] for f in fields(cls) if f.name in settings})  # type: ignore[arg-type]
+
+    def parameters(self) -> str:
+        """The prompt, a line `Negative prompt: ...` if there is one, and a line `Steps: 20, Sampler: ...`.
+
+        Texts that the layout would garble (a prompt with a line that begins "Negative prompt:") are repeated as settings.
+        """
+        words = ([self.prompt] if self.prompt else []) + ([f"{NEGATIVE} {self.negative}"] if self.negative else [])
+        settings = self._settings()
+        if _words("\n".join(words)) != (self.prompt, self.negative):
+            settings |= {"Prompt": self.prompt, "Negative": self.negative}
+        line = ", ".join(f"{key}: {_quoted(value)}" for key, value in settings.items() if value)
+        return "\n".join([*words, line])
+
+    @classmethod
+    def parse(cls, text: str) -> "Recipe":
+        """The recipe of a text that `parameters` made; settings of other programs are left out.
+
+        Raises KakusanError if a setting is missing or is no number.
+        """
+        body, _, line = text.rstrip().rpartition("\n")
+        settings = {key: _unquoted(value) for key, value in SETTING.findall(line)}
+        prompt, negative = _words(body)
+        width, height = _number(settings, "Size", r"(\d+)x(\d+)").split("x")
+        sampler, schedule = settings.get("Sampler", ""), settings.get("Schedule type", "")
+        return cls(
+            prompt=settings.get("Prompt", prompt if "Negative" not in settings else ""),
+            negative=settings.get("Negative", negative if "Prompt" not in settings else ""),
+            width=int(width),
+            height=int(height),
+            steps=int(_number(settings, "Steps", r"\d+")),
+            sampler=_name(sampler, SAMPLER_LABELS),
+            schedule=_name(schedule, SCHEDULE_LABELS),
+            scale=float(_number(settings, "CFG scale", r"-?\d+(\.\d+)?(e[-+]?\d+)?")),
+            seed=int(_number(settings, "Seed", r"-?\d+")),
+            model=settings.get("Model", ""),
+            model_hash=settings.get("Model hash", ""),
+            version=settings.get("Version", ""),
+        )
+
+    def _settings(self) -> dict[str, str]:
+        return {
+            "Steps": str(self.steps),
+            "Sampler": SAMPLER_LABELS.get(self.sampler, self.sampler),
+            "Schedule type": SCHEDULE_LABELS.get(self.schedule, self.schedule),
+            "CFG scale": repr(float(self.scale)).removesuffix(".0"),
+            "Seed": str(self.seed),
+            "Size": f"{self.width}x{self.height}",
+            "Model hash": self.model_hash,
+            "Model": self.model,
+            "Version": self.version,
+        }
+
+
+def _words(body: str) -> tuple[str, str]:
+    """Prompt and negative prompt of all lines but the last."""
+    prompt, _, negative = ("\n" + body).partition("\n" + NEGATIVE)
+    return prompt.removeprefix("\n"), negative.removeprefix(" ")
+
+
+def _quoted(value: str) -> str:
+    """As JSON if the bare value would end early, or not come back as it is."""
+    bare = value == value.strip() and not value.startswith('"') and not re.search(r"[,:\n]", value)
+    return value if bare else json.dumps(value, ensure_ascii=False)
+
+
+def _unquoted(value: str) -> str:
+    if not value.startswith('"'):
+        return value
+    try:
+        return str(json.loads(value))
+    except ValueError:
+        return value
+
+
+def _number(settings: dict[str, str], key: str, pattern: str) -> str:
+    value = settings.get(key)
+    if value is None or not re.fullmatch(pattern, value):
+        got = "is missing" if value is None else f"is {value!r}"
+        gives = "がありません" if value is None else f"が {value!r} です"
+        raise KakusanError(f"picture parameters: {key!r} {got}; is this text from another program?", f"画像の生成情報: {key!r} {gives}")
+    return value
+
+
+def _name(label: str, labels: dict[str, str]) -> str:
+    return next((name for name, known in labels.items() if known == label), label)
