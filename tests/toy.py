@@ -32,7 +32,9 @@ def predict(x: Tensor, sigma: Tensor) -> Tensor:
     return x - s * eps_net(x / (1 + s**2).sqrt(), to_t(sigma))
 
 
-def run(sampler: Sampler, model: Callable[[Tensor, Tensor], Tensor] = predict, journal: list[tuple[Evaluate, Prediction]] | None = None) -> Tensor:
+def run(
+    sampler: Sampler, model: Callable[[Tensor, Tensor], Tensor] = predict, journal: list[tuple[Evaluate, Prediction]] | None = None
+) -> Tensor:
     """Drives one sampler to its end; the journal, if given, receives every question and answer."""
     reply = None
     try:
