@@ -133,7 +133,7 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text that token ids spell, a space after every word; bytes that make no character become U+FFFD."""
-        spelt = b"".join(_spelt(self._tokens[id], b" ") for id in ids)
+        spelt = b"".join(token_bytes(self._tokens[id], b" ") for id in ids)
         return spelt.decode("utf-8", "replace").removesuffix(" ")
 
     def __len__(self) -> int:
@@ -186,7 +186,7 @@ class Tokenizer:
         letters = [part.start + i for i, letter in enumerate(part.text) for _ in letter.encode()]  # one entry a byte
         first = 0
         for piece in self._pieces(part.text):
-            spelt = _spelt(piece, b"")
+            spelt = token_bytes(piece)
             last = first + len(spelt) - 1
             yield Word(self.vocab.get(piece, self._unknown), spelt.decode("utf-8", "replace"), letters[first], letters[last] + 1)
             first = last + 1
@@ -213,6 +213,22 @@ def byte_tokens() -> tuple[str, ...]:
     return tuple(sorted(byte_letters()))
 
 
+def token_bytes(token: str, end_of_word: bytes = b"") -> bytes:
+    """What a token spells; a mark for the end of a word becomes `end_of_word`.
+
+    A token with letters outside the byte alphabet has a name of its own, which is kept.
+    """
+    stem = token.removesuffix(END_OF_WORD)
+    if not stem or any(letter not in _BYTES for letter in stem):
+        return token.encode()
+    return bytes(_BYTES[letter] for letter in stem) + (end_of_word if len(stem) < len(token) else b"")
+
+
+def fast_words(text: str) -> list[str]:
+    """The words of a text by the "fast" rules, names taken as any other text."""
+    return [match[0] for match in _WORDS_PLAIN.finditer(_normalised(_whole(text)))]
+
+
 _LETTERS = byte_letters()
 _BYTES = {letter: byte for byte, letter in enumerate(_LETTERS)}
 
@@ -232,7 +248,8 @@ def table_vocab(merges: Sequence[tuple[str, str]]) -> dict[str, int]:
     """Ids in CLIP's order: the bytes, the bytes at the end of a word, the merges, start, end."""
     letters = byte_tokens()
     ends = [letter + END_OF_WORD for letter in letters]
-    return {token: id for id, token in enumerate([*letters, *ends, *(left + right for left, right in merges), START, END])}
+    made = (left + right for left, right in merges)
+    return {token: id for id, token in enumerate(dict.fromkeys([*letters, *ends, *made, START, END]))}  # two merges may make one token
 
 
 def _repaired(text: str) -> str:
@@ -279,14 +296,6 @@ def _cut(pattern: "regex.Pattern[str] | None", text: str) -> Iterator[tuple[str,
         done = match.end()
     if done < len(text):
         yield text[done:], False
-
-
-def _spelt(token: str, end_of_word: bytes) -> bytes:
-    """The bytes of a token; one with letters outside the byte alphabet has a name of its own, which is kept."""
-    stem = token.removesuffix(END_OF_WORD)
-    if not stem or any(letter not in _BYTES for letter in stem):
-        return token.encode()
-    return bytes(_BYTES[letter] for letter in stem) + (end_of_word if len(stem) < len(token) else b"")
 
 
 def _pieces(ranks: Mapping[tuple[str, str], int], word: str) -> tuple[str, ...]:
