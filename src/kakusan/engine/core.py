@@ -153,15 +153,15 @@ def call(model: str, network: Network, rows: list[tuple[Any, ...]], size: int) -
 
 def hand_back(batch: list[Job], out: Tensor) -> None:
     """Give each job its rows of the output (rows ...); a job with a NaN or an infinity in them fails, alone."""
-    finite = out.unsqueeze(-1).flatten(1).isfinite().all(1)  # rows
-    counts = [len(job.rows) for job in batch]
+    finite = out.unsqueeze(-1).flatten(1).isfinite().all(1).cpu()  # rows
+    counts = [len(job.rows) for job in batch]  # taken before the first job runs on
     for job, rows, good in zip(batch, torch.split(out, counts), torch.split(finite, counts), strict=True):
         if not job.kind:
-            continue  # settled by a neighbour that ran just now
-        if bool(good.all()):
+            continue  # cancelled by a neighbour that ran just now
+        if good.all():
             job.take([row.clone() for row in rows])  # outside inference mode: plain tensors, that the task may change
         else:
-            job.fail(not_finite(job.kind.model, job.calls + 1, good.logical_not().nonzero().flatten().tolist()))
+            job.fail(not_finite(job.kind.model, job.calls + 1, (~good).nonzero().flatten().tolist()))
 
 
 def not_finite(model: str, number: int, rows: list[int]) -> KakusanError:
