@@ -94,7 +94,10 @@ def dpmpp_2m_sde(
 
 
 def dpmpp_3m_sde(x: Tensor, sigmas: Sigmas, noise: Noise, *, eta: float = 1.0, s_noise: float = 1.0) -> Sampler:
-    """The SDE solver with a parabola through the last three estimates; its first steps are of orders 1 and 2."""
+    """The SDE solver with a parabola through the last three estimates; its first steps are of orders 1 and 2.
+
+    The parabola's bend has half the weight of its exact integral, as in k-diffusion and the authors' own code.
+    """
     past: list[tuple[Tensor, float]] = []  # the last estimates, newest first, and the step h that followed each
     for sigma, sigma_next in pairwise(sigmas):
         denoised = yield from denoise(x, sigma)

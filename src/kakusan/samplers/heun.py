@@ -80,7 +80,8 @@ def _walk(sigmas: Sigmas, restarts: Sequence[Restart]) -> list[tuple[float, floa
         walk.append(step)
         r = due.get(step[1])
         if r is not None and (high := _nearest(sigmas, r.high)) > step[1]:
-            walk += list(pairwise(karras(r.steps, step[1], high)[:-1])) * r.times
+            between = karras(r.steps, step[1], high)[1:-2]
+            walk += list(pairwise((high, *between, step[1]))) * r.times  # its ends exact: rounding must not draw noise
     return walk
 
 
