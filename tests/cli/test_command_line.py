@@ -22,14 +22,6 @@ from kakusan.tasks.recipe import Recipe
 Captured = pytest.CaptureFixture[str]
 
 
-@pytest.fixture(autouse=True)
-def english(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LC_ALL", "LC_MESSAGES", "KAKUSAN_DEBUG"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("LANG", "C.UTF-8")
-    monkeypatch.setenv("COLUMNS", "100")
-
-
 def complaint(captured: Captured) -> str:
     """The one line on stderr, and nothing on stdout."""
     out, err = captured.readouterr()
