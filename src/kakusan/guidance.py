@@ -53,7 +53,7 @@ def rescaled(denoised: Tensor, cond: Tensor, x: Tensor, sigma: float, rescale: f
     """Guided `denoised` (n c h w), its standard deviation drawn back towards that of the prompted one, for each image.
 
     Lin et al. 2023, section 3.4, equations 15 and 16, https://arxiv.org/abs/2305.08891. The deviations are those of what the network
-    predicts, as there and in diffusers, not of the clean latent; noise and v are multiples of a point's distance from the latent.
+    predicts, as there and in diffusers, not of the clean latent; noise and v are proportional to origin - denoised.
     """
     origin = {"epsilon": x, "v_prediction": x / (1 + sigma**2), "sample": torch.zeros_like(x)}[prediction]  # n c h w, where p = 0
     p = denoised - origin
