@@ -1,138 +1,98 @@
-"""English: how things, colours, places and styles are called, and the wordings a caption may have.
-
-In a wording {a} is the subject with its article, {bare} without, {one} with a number; {back} is the background's adjective.
-"a(back)" stands for the article and that adjective.
-"""
+"""English: how a scene is put into words. The lists of wordings are in english_words.py."""
 
 from .chance import Chance
 from .colours import COLOUR
 from .concepts import CONCEPT
+from .english_words import INVERSE, NUMBERS, PATTERNS, PLACES, PLURALS, POSITIONS, RELATIONS, SIZES, UNCOUNTED
 from .scene import Scene, Thing
-from .wording import Subject, Wordings
-
-TRAIN = Wordings(
-    frames=(
-        "a picture of {}",
-        "a picture with {}",
-        "an image of {}",
-        "a drawing of {}",
-        "an illustration of {}",
-        "picture of {}",
-        "image of {}",
-        "there is {}",
-        "this is {}",
-        "it is {}",
-        "draw {}",
-        "please draw {}",
-        "show me {}",
-        "i want {}",
-        "{}.",
-        "just {}",
-    ),
-    joined=(
-        "{a} on {a_back} background",
-        "{a} on the {back} background",
-        "{a} in front of {a_back} background",
-        "{a} with {a_back} background",
-        "{a} against {a_back} background",
-        "{a} before {a_back} background",
-        "{a} over {a_back} background",
-        "{one} on {a_back} background",
-        "{one} in front of {a_back} background",
-        "{one} with {a_back} background",
-        "{a_back} background with {a}",
-        "{a_back} background and {a}",
-    ),
-    listed=(
-        "{a}, {back} background",
-        "{a}, {a_back} background",
-        "{bare}, {back} background",
-        "{bare} {back} background",
-        "{bare} on {a_back} background",
-        "{bare} in front of {a_back} background",
-        "{bare} with {a_back} background",
-        "{bare}, background {back}",
-        "{a}. {back} background",
-        "{one}, {back} background",
-        "{back} background, {a}",
-        "{back} background, {bare}",
-        "{back} background with {a}",
-        "{back} background {bare}",
-        "on {a_back} background, {a}",
-        "the {bare} on {a_back} background",
-        "{a_back} picture with {a}",
-        "{a}, the background is {back}",
-        "the background is {back}, {a}",
-        "a picture of {a}, {back} background",
-        "a drawing of {a}, {back} background",
-    ),
-    on_colour=("{a} on {back}", "{bare} on {back}", "{a} in front of {back}", "{bare}, {back}", "{one} on {back}", "{a} against {back}"),
-    in_place=("{a} {place}", "{a} {place}", "{bare} {place}", "{one} {place}", "{place}, {a}", "{a}, {place}", "there is {a} {place}"),
-    alone=("{a}", "{bare}", "{one}", "the {bare}"),
-)
-HELD_OUT = Wordings(
-    frames=("here we can see {}", "my favourite picture shows {}", "could you make {}", "a small artwork showing {}"),
-    joined=(
-        "{a} shown before {a_back} background",
-        "{a} placed on {a_back} background",
-        "{a} and behind it {a_back} background",
-        "{one} standing out from {a_back} background",
-    ),
-    listed=(
-        "behind {a} there is {a_back} background",
-        "{a_back} background and on it {a}",
-        "look, {a}! the background is all {back}",
-        "background: {back}. object: {bare}",
-        "the {bare} has {a_back} background behind it",
-    ),
-    on_colour=("{a} surrounded by {back}", "{back} everywhere around {a}"),
-    in_place=("{a} which is {place}", "you can find {a} {place}", "look {place}: {a}"),
-    alone=("here comes {a}", "nothing but {a}"),
-)
-
-PLURALS = {
-    "cactus": "cacti",
-    "snowman": "snowmen",
-    "fish": "fish",
-    "sushi": "pieces of sushi",
-    "cup of coffee": "cups of coffee",
-    "slice of pizza": "slices of pizza",
-    "slice of watermelon": "slices of watermelon",
-}
-UNCOUNTED = ("sushi", "coffee")
 
 
-def subject(scene: Scene, chance: Chance) -> Subject:
-    """What the scene shows, in the three forms a wording may ask for."""
-    bare = described(scene.things[0], chance)
-    return Subject(bare=bare, a=article(bare), one=f"one {bare}")
+def parts(scene: Scene, chance: Chance) -> dict[str, str]:
+    """What the names in a wording stand for: a, bare, one, back, a_back, place."""
+    a, bare, one = subject(scene, chance)
+    back = background(scene, chance)
+    place = chance.pick(PLACES[scene.background.name][1]) if scene.background.kind == "landscape" else ""
+    return {"a": a, "bare": bare, "one": one, "back": back, "a_back": article(back), "place": place}
 
 
-def back(scene: Scene, chance: Chance) -> str:
-    """The background as an adjective: "blue"."""
-    return chance.pick(COLOUR[scene.background.name].en)
+def subject(scene: Scene, chance: Chance) -> tuple[str, str, str]:
+    """What the scene shows: with articles, without, with the number one."""
+    if scene.layout == "count":
+        many = counted(scene, chance)
+        return many, many, many
+    if scene.layout == "pair":
+        return pair(scene, chance)
+    bare = [described(thing, scene.size, chance) for thing in scene.things]
+    if scene.layout == "triple":
+        first, second, third = map(article, bare)
+        both = chance.pick((f"{first}, {second} and {third}", f"{first} and {second} and {third}", f"{first}, {second}, {third}"))
+        return both, ", ".join(bare), both
+    where = f" {chance.pick(POSITIONS[scene.relation])}" if scene.relation else ""
+    return article(bare[0]) + where, bare[0] + where, f"one {bare[0]}{where}"
 
 
-def described(thing: Thing, chance: Chance, own_colour: float = 0.15) -> str:
-    """A thing's noun with the adjective of its colour. own_colour: how often the colour it has by nature is said."""
-    words = [noun(thing, chance)]
-    colour = thing.colour
-    if colour is None and chance.happens(own_colour):
-        colour = CONCEPT[thing.concept].colour
-    if colour:
-        words.insert(0, chance.pick(COLOUR[colour].en))
-    return " ".join(words)
+def pair(scene: Scene, chance: Chance) -> tuple[str, str, str]:
+    """Two things and how they stand, now from the one's side and now from the other's."""
+    first, second = scene.things
+    relation = scene.relation or "next"
+    if relation in INVERSE and chance.happens(0.3):
+        first, second, relation = second, first, INVERSE[relation]
+    words = chance.pick(RELATIONS[relation])
+    bare = [described(thing, None, chance) for thing in (first, second)]
+    return words.format(*map(article, bare)), words.format(*bare), words.format(*(f"one {name}" for name in bare))
+
+
+def counted(scene: Scene, chance: Chance) -> str:
+    """Several things of a kind: two red apples."""
+    number = chance.pick(NUMBERS[len(scene.things)])
+    thing = scene.things[0]
+    return " ".join([number, *adjectives(thing, chance), plural(noun(thing, chance))])
+
+
+def background(scene: Scene, chance: Chance) -> str:
+    """The background as an adjective: blue, blue gradient, striped, beach."""
+    kind, name = scene.background.kind, scene.background.name
+    if kind == "landscape":
+        return chance.pick(PLACES[name][0])
+    if kind == "pattern":
+        return chance.pick(PATTERNS[name])
+    if kind == "hidden":
+        return ""
+    return chance.pick(COLOUR[name].en) + " gradient" * (kind == "gradient")
+
+
+def described(thing: Thing, size: str | None, chance: Chance) -> str:
+    """A thing's noun with its adjectives."""
+    large = [chance.pick(SIZES[size])] if size else []
+    return " ".join([*large, *adjectives(thing, chance), noun(thing, chance)])
+
+
+def adjectives(thing: Thing, chance: Chance, own_colour: float = 0.12) -> list[str]:
+    """The colour a thing is painted in; or now and then (own_colour) the one it has by nature."""
+    if thing.colour:
+        return [chance.pick(COLOUR[thing.colour].en)]
+    own = CONCEPT[thing.concept].colour
+    return [chance.pick(COLOUR[own].en)] if own and chance.happens(own_colour) else []
 
 
 def noun(thing: Thing, chance: Chance) -> str:
     """What a thing is called, most often by its usual noun."""
     nouns = CONCEPT[thing.concept].en
-    return nouns[0] if chance.happens(0.55) else chance.pick(nouns)
+    return nouns[0] if chance.happens(0.5) else chance.pick(nouns)
+
+
+def plural(noun: str) -> str:
+    """Several of a noun."""
+    if noun in PLURALS:
+        return PLURALS[noun]
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return noun[:-1] + "ies"
+    return noun + ("es" if noun.endswith(("s", "x", "sh", "ch")) else "s")
 
 
 def article(phrase: str) -> str:
     """A phrase with "a" or "an" before it, or without where its noun takes none."""
-    if phrase.split()[-1] in UNCOUNTED and " of " not in phrase:
+    if not phrase or (phrase.split()[-1] in UNCOUNTED and " of " not in phrase):
         return phrase
     vowel = phrase[0] in "aeiou" and not phrase.startswith(("uni", "one"))
     return ("an " if vowel else "a ") + phrase

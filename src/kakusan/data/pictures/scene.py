@@ -25,7 +25,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Background:
-    """kind "solid" or "gradient" with a colour's name, "pattern" or "landscape" with the name of one."""
+    """kind "solid" or "gradient" with a colour's name, "pattern" or "landscape" with the name of one, "hidden" with a style's."""
 
     kind: str
     name: str
@@ -33,10 +33,10 @@ class Background:
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture of the endless series; things further back come first.
+    """One picture of the endless series; its things are in the order in which captions name them.
 
     layout: "single", "place", "count", "pair" or "triple". relation: how the first thing of a pair stands to the second, or
-    where a "place" is. size: "big" or "small" where a caption may say so. style: a filter over the whole picture.
+    which "place" it is. size: "big" or "small" where a caption may say so. style: a filter over the whole picture.
     rendering: named where all things share it and captions may say so.
     shades: chance numbers in 0..1 for details that no caption mentions (where clouds are, which stars shine).
     """
@@ -58,19 +58,23 @@ class Attributes:
 
     concepts: tuple[str, ...]
     colours: tuple[str | None, ...]
-    background: str
+    background: str | None
     style: str | None
     count: int
     relation: str | None
 
 
 def attributes(scene: Scene) -> Attributes:
-    """The labels of a scene. background: "blue", "blue gradient", or the name of the pattern or landscape."""
+    """The labels of a scene. background: "blue", "blue gradient", or the name of the pattern or landscape.
+
+    It is None where the style leaves nothing of it.
+    """
+    background = scene.background
     things = scene.things[:1] if scene.layout == "count" else scene.things
     return Attributes(
         concepts=tuple(thing.concept for thing in things),
         colours=tuple(thing.colour for thing in things),
-        background=scene.background.name + " gradient" * (scene.background.kind == "gradient"),
+        background=None if background.kind == "hidden" else background.name + " gradient" * (background.kind == "gradient"),
         style=scene.style,
         count=len(scene.things),
         relation=scene.relation,

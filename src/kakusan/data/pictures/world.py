@@ -1,9 +1,10 @@
 """How much of the world a model is shown: one and the same generator makes the smallest world and the whole."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .colours import CLEAR, COLOUR, COLOURS
 from .concepts import CONCEPT, CONCEPTS
+from .places import SIMPLE_STYLES, STYLES
 from .sources import RENDERINGS
 
 LAYOUTS = ("single", "place", "count", "pair", "triple")
@@ -32,16 +33,16 @@ class World:
     wander: float = 0.07
     turned: float = 0.2
     mirrored: float = 0.3
-    styles: tuple[str, ...] = field(default=())
-    styled: float = 0.0
-    drawn: float = 0.0
+    styles: tuple[str, ...] = tuple(STYLES)
+    styled: float = 0.2
+    drawn: float = 0.15
 
     def __post_init__(self) -> None:
-        known = {"concepts": CONCEPT, "renderings": RENDERINGS, "colours": COLOUR}
+        known = {"concepts": CONCEPT, "renderings": RENDERINGS, "colours": COLOUR, "styles": STYLES}
         for name, table in known.items():
             if strange := [value for value in getattr(self, name) if value not in table]:
                 raise ValueError(f"{name} {strange} are unknown; known are {', '.join(table)}")
-            if not getattr(self, name):
+            if not getattr(self, name) and (name != "styles" or self.styled):
                 raise ValueError(f"a world needs at least one of its {name}")
         if len(self.layouts) != len(LAYOUTS) or len(self.backgrounds) != len(BACKGROUNDS):
             raise ValueError(
@@ -61,5 +62,23 @@ WORLDS = {
         wander=0.04,
         turned=0.0,
         mirrored=0.0,
+        styles=(),
+        styled=0.0,
+        drawn=0.0,
     ),
+    "medium": World(
+        renderings=("3d", "glossy"),
+        colours=CLEAR,
+        layouts=(0.8, 0.04, 0.06, 0.08, 0.02),
+        backgrounds=(0.66, 0.06, 0.06, 0.22),
+        sized=0.1,
+        size=(0.58, 0.80),
+        wander=0.05,
+        turned=0.0,
+        mirrored=0.1,
+        styles=SIMPLE_STYLES,
+        styled=0.1,
+        drawn=0.0,
+    ),
+    "full": World(),
 }
