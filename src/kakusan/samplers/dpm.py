@@ -111,7 +111,7 @@ def dpm_adaptive(
 
 
 class _StepLength:
-    """Length h of the next step in log sigma, driven by the last three errors (Hairer & Wanner, Solving Ordinary Differential Equations II, IV.2)."""
+    """Length h of the next step in log sigma, driven by the last three errors (Hairer & Wanner 1996, section IV.2)."""
 
     def __init__(self, control: StepControl, order: float):
         p, i, d = control.pcoeff, control.icoeff, control.dcoeff
