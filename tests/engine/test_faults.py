@@ -122,6 +122,31 @@ def test_out_of_memory_halves_the_batch_and_remembers(error: Exception) -> None:
     assert sizes == [12, 6, 3, 3, 6, 3, 3, 3, 3, 3, 3]  # the second round starts with what was found to fit
 
 
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("out of memory"), ZeroDivisionError()])
+def test_cancelled_by_a_neighbour_while_a_batch_is_run_in_parts(error: Exception) -> None:
+    sizes = []
+
+    def network(x: Tensor) -> Tensor:
+        sizes.append(len(x))
+        if len(x) > 2:
+            raise error
+        return x + 1
+
+    def killer() -> Task:
+        (x,) = yield Work("add", [(torch.zeros(3),)])
+        for victim in victims:
+            victim.cancel()
+        return x
+
+    engine = Engine({"add": network}, buckets=())
+    first = engine.submit(killer())
+    victims = [engine.submit(mean_task(1)) for _ in range(3)]
+    engine.tick()
+    assert first.state == "done"
+    assert all(victim.state == "cancelled" and victim.calls == 0 for victim in victims)
+    assert sizes[1:] in ([2], [1])  # nobody is left in the other parts
+
+
 def test_real_allocation_failure() -> None:
     def network(x: Tensor) -> Tensor:
         return x + torch.empty(2**50 if len(x) > 2 else 1, dtype=torch.uint8)[0] * 0

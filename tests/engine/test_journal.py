@@ -127,9 +127,7 @@ def test_journal_round_trip(journal: tuple[Path, Job]) -> None:
 def test_journal_keeps_dtypes_and_shapes(tmp_path: Path, dtype: torch.dtype) -> None:
     rows = [torch.arange(12).reshape(3, 4).T.to(dtype), torch.tensor(1).to(dtype), torch.zeros(0, 2, dtype=dtype)]
     rows = [row.clone() for _ in range(4) for row in rows]
-    with_journal = Journal.create(tmp_path / "j", {})
-    with_journal.append(Reply("n", rows))
-    with_journal.close()
+    Journal.create(tmp_path / "j", {}).append(Reply("n", rows))
     (reply,) = read(tmp_path / "j").replies
     assert [row.dtype for row in reply.rows] == [dtype] * 12
     assert all(torch.equal(a, b) for a, b in zip(reply.rows, rows, strict=True))
@@ -224,8 +222,8 @@ def test_paths_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_fails_the_job_alone(tmp_path: Path) -> None:
-    full = Journal(tmp_path / "full", Path("/dev/full").open("wb", buffering=0), 0)  # noqa: SIM115
+def test_a_full_disk_fails_the_job_alone() -> None:
+    full = Journal(Path("/dev/full"))
     engine = Engine({"add": add})
     bad, good = engine.submit(mean_task(3), journal=full), engine.submit(mean_task(3))
     engine.run()
@@ -235,7 +233,7 @@ def test_a_full_disk_fails_the_job_alone(tmp_path: Path) -> None:
     assert good.state == "done"
 
 
-@pytest.mark.parametrize(("every", "syncs"), [(0, 0), (1, 7), (3, 2)])
+@pytest.mark.parametrize(("every", "syncs"), [(0, 0), (1, 7), (3, 2), (7, 1), (8, 0)])
 def test_sync_every(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int, syncs: int) -> None:
     seen = []
     monkeypatch.setattr(os, "fsync", seen.append)
@@ -245,16 +243,37 @@ def test_sync_every(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int,
     assert len(seen) == syncs
 
 
-def test_a_settled_job_closes_its_journal_and_a_fork_has_its_own(tmp_path: Path) -> None:
+def test_a_journal_that_was_deleted_fails_the_job(tmp_path: Path) -> None:
+    engine = Engine({"add": add})
+    job = engine.submit(mean_task(3), journal=Journal.create(tmp_path / "j", {}))
+    engine.tick()
+    (tmp_path / "j").unlink()
+    engine.run()
+    assert isinstance(job.error, FileError)
+    assert job.calls == 1
+    assert not (tmp_path / "j").exists()
+
+
+def test_thousands_of_jobs_may_have_a_journal(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, before[1]))
+    try:
+        engine = Engine({"add": add}, max_rows=500)
+        jobs = [engine.submit(mean_task(1), journal=Journal.create(tmp_path / str(i), {})) for i in range(500)]
+        engine.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert {job.state for job in jobs} == {"done"}
+
+
+def test_a_fork_has_its_own_journal(tmp_path: Path) -> None:
     engine = Engine({"add": add})
     trunk = engine.submit(mean_task(4), journal=Journal.create(tmp_path / "trunk", {}))
     engine.tick()
     engine.tick()
     branch = replay(lambda: mean_task(3), trunk.replies, journal=Journal.create(tmp_path / "branch", {"steps": 3}))
     trunk.cancel()
-    assert trunk.journal is not None
-    with pytest.raises(FileError, match="closed"):
-        trunk.journal.append(Reply("add", [torch.zeros(1)]))
     engine.add(branch)
     engine.run()
     assert len(read(tmp_path / "trunk").replies) == 2

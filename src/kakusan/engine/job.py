@@ -26,9 +26,6 @@ class Record(Protocol):
     def append(self, reply: Reply) -> None:
         """Write one reply, before the task sees it."""
 
-    def close(self) -> None:
-        """The job has settled: no more replies."""
-
 
 class Job:
     """A task and where it stands. Building a job runs the task to its first Work.
@@ -132,8 +129,6 @@ class Job:
                 self.task.close()
         except Exception as late:  # from the task's own clean-up: worth telling, not worth stopping others
             self.error = self.error or late
-        if self.journal:
-            self.journal.close()
 
 
 def replay(

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Literal
 
 import safetensors.torch
 from safetensors import SafetensorError
@@ -37,46 +37,41 @@ class Recorded:
 
 
 class Journal:
-    """Appends a job's replies to a file. Give it to `Engine.submit(..., journal=...)`; the job closes it.
+    """Appends a job's replies to a file: `engine.submit(task, journal=Journal.create(path, recipe))`.
 
     sync_every: every so many replies, wait until they are on the disk itself. 0, the default, leaves that to the
     operating system: a killed process loses nothing, a power cut the last few replies, which are then computed again.
+    The file is open only while it is written, so that thousands of jobs can have one.
     """
 
-    def __init__(self, path: Path, file: BinaryIO, sync_every: int) -> None:
+    def __init__(self, path: Path, sync_every: int = 0) -> None:
         self.path, self.sync_every = path, sync_every
-        self._file, self._unsynced = file, 0
+        self._unsynced = 0
 
     @classmethod
     def create(cls, path: str | Path, recipe: Mapping[str, Any], *, sync_every: int = 0) -> "Journal":
         """Begin a file with what the task can be made from again, as JSON. Raises FileError if the file exists or cannot be written."""
-        path, payload = Path(path), json.dumps(dict(recipe), ensure_ascii=False).encode()
-        try:
-            journal = cls(path, path.open("xb", buffering=0), sync_every)
-        except OSError as error:
-            raise cannot_write(path, error) from error
-        journal._write(MAGIC + frame(payload))
+        payload = json.dumps(dict(recipe), ensure_ascii=False).encode()
+        journal = cls(Path(path), sync_every)
+        journal._write(MAGIC + frame(payload), "xb")
         return journal
 
     def append(self, reply: Reply) -> None:
         """Write one reply. Raises FileError if the disk does not take it."""
         rows = {str(i): row.contiguous() for i, row in enumerate(reply.rows)}
-        self._write(frame(safetensors.torch.save(rows, metadata={"model": reply.model})))
+        self._write(frame(safetensors.torch.save(rows, metadata={"model": reply.model})), "r+b")  # not "ab": it would make a file anew
 
-    def close(self) -> None:
-        """Close the file; the job has settled."""
-        self._file.close()
-
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, mode: Literal["xb", "r+b"]) -> None:
+        self._unsynced += 1
         try:
-            left = memoryview(data)
-            while left:
-                left = left[self._file.write(left) :]
-            self._unsynced += 1
-            if self.sync_every and self._unsynced >= self.sync_every:
-                os.fsync(self._file.fileno())
-                self._unsynced = 0
-        except (OSError, ValueError) as error:  # ValueError: the file is closed
+            with self.path.open(mode) as file:
+                file.seek(0, os.SEEK_END)
+                file.write(data)
+                file.flush()
+                if self.sync_every and self._unsynced >= self.sync_every:
+                    os.fsync(file.fileno())
+                    self._unsynced = 0
+        except OSError as error:
             raise cannot_write(self.path, error) from error
 
 
@@ -99,12 +94,10 @@ def resume(
     job = replay(lambda: make_task(recorded.recipe), recorded.replies, priority=priority, reproducible=reproducible)
     if not job.settled:
         try:
-            file = path.open("r+b", buffering=0)
-            file.truncate(recorded.end)
-            file.seek(recorded.end)
+            os.truncate(path, recorded.end)
         except OSError as error:
             raise cannot_write(path, error) from error
-        job.journal = Journal(path, file, sync_every)
+        job.journal = Journal(path, sync_every)
     return job
 
 
@@ -166,7 +159,9 @@ def parse(payload: bytes, device: str) -> Reply:
     return Reply(model, [rows[str(i)].to(device) for i in range(len(rows))])
 
 
-def cannot_write(path: Path, error: Exception) -> FileError:
+def cannot_write(path: Path, error: OSError) -> FileError:
     """The error of a journal that does not take more."""
-    reason = getattr(error, "strerror", None) or str(error)
-    return FileError(f"{path}: the journal cannot be written ({reason})", f"{path}: ジャーナルに書けません ({reason})")
+    return FileError(
+        f"{path}: the journal cannot be written ({error.strerror}); give a new file on a disk with room",
+        f"{path}: ジャーナルに書けません ({error.strerror})。空きのあるディスクの新しいファイルを指定してください",
+    )
