@@ -39,7 +39,9 @@ AUTOENCODERS = {
 }
 TEXTS = {
     "sd1": ClipTextConfig(vocab=99, width=32, layers=3, heads=4, positions=12, feedforward=80, projection=20, end_token=98),
-    "sd2": ClipTextConfig(vocab=99, width=48, layers=2, heads=3, positions=12, feedforward=96, activation="gelu", projection=8, end_token=98),
+    "sd2": ClipTextConfig(
+        vocab=99, width=48, layers=2, heads=3, positions=12, feedforward=96, activation="gelu", projection=8, end_token=98
+    ),
 }
 IMAGES = {
     "quick_gelu": ClipImageConfig(size=28, patch=7, width=32, layers=2, heads=4, feedforward=80, projection=20),

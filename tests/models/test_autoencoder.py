@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from models.peers import AUTOENCODERS, assert_equal, autoencoders
 
 from kakusan.models.autoencoder import Autoencoder, AutoencoderConfig
+from models.peers import AUTOENCODERS, assert_equal, autoencoders
 
 
 @pytest.mark.parametrize("name", AUTOENCODERS)

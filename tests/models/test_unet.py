@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from models.peers import UNETS, assert_equal, unets
 
 from kakusan.models.unet import UNet, UNetConfig
+from models.peers import UNETS, assert_equal, unets
 
 
 @pytest.mark.parametrize("name", UNETS)
@@ -64,6 +64,9 @@ def test_half_precision_and_the_meta_device_give_the_shape() -> None:
         ({"heads": (8, 8)}, "heads"),
         ({"heads": 7}, "7 heads"),
         ({"norm_groups": 33}, "33"),
+        ({"norm_groups": 0}, "norm_groups 0"),
+        ({"norm_groups": 1, "channels": (3,), "attention": (False,), "heads": 1}, "is odd"),
+        ({"heads": 0}, "0 heads"),
         ({"only_cross_attention": (True,)}, "only_cross_attention"),
     ],
 )

@@ -299,7 +299,7 @@ def _made(fields: Fields, make: Callable[[], C]) -> C:
         config = make()
     except FileError:
         raise
-    except (ValueError, ZeroDivisionError) as error:
+    except ValueError as error:
         raise FileError(f"{fields.file}: {error}", f"{fields.file}: 設定の値が合いません ({error})") from error
     fields.done()
     return config

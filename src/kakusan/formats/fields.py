@@ -9,6 +9,8 @@ from ..errors import FileError
 
 T = TypeVar("T", int, float, str, bool)
 
+KINDS = {int: "a whole number from 0", float: "a number", str: "a text", bool: "true / false"}
+
 
 class Fields:
     """The settings of one JSON object, taken one by one; `done` at the end. Raises FileError naming file and setting."""
@@ -78,8 +80,8 @@ class Fields:
     def _as(self, name: str, kind: type[T], value: object) -> T:
         if kind is float and type(value) is int:
             return kind(value)
-        if type(value) is not kind:
-            self.refuse(name, value, kind.__name__)
+        if type(value) is not kind or (kind is int and kind(value) < 0):
+            self.refuse(name, value, KINDS[kind])
         return kind(value)
 
 

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
+from ..errors import FileError
 from ..models.autoencoder import Autoencoder, AutoencoderConfig
 from ..models.clip_image import ClipImage, ClipImageConfig
 from ..models.clip_text import ClipText, ClipTextConfig
@@ -42,9 +43,14 @@ class Part(Generic[C, N]):
 
     def read(self, path: Path, *, weights: bool, dtype: torch.dtype | None, device: str) -> N:
         """The network out of a model's folder; without weights it stays on the meta device."""
-        config = self.read_config(path / self.folder / "config.json")
-        with torch.device("meta"):
-            network = self.network(config)
+        file = path / self.folder / "config.json"
+        config = self.read_config(file)
+        try:
+            with torch.device("meta"):
+                network = self.network(config)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise FileError(f"{file}: no such network can be ({reason})", f"{file}: この形のネットワークは作れません ({reason})") from error
         if weights:
             ours = network.state_dict()
             names = renamed(ours, self.rows(config), FOLDER)

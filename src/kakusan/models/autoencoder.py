@@ -30,7 +30,7 @@ class AutoencoderConfig:
     scale: float = 0.18215
 
     def __post_init__(self) -> None:
-        if any(c % self.norm_groups for c in self.channels):
+        if self.norm_groups < 1 or any(c < 1 or c % self.norm_groups for c in self.channels):
             raise ValueError(f"channels {self.channels} are not all multiples of norm_groups {self.norm_groups}")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .clip_layer import EPS, ClipLayer
+from .clip_layer import EPS, ClipLayer, check_layer
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of red, green and blue in 0..1, over the pictures CLIP was trained on
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
@@ -18,7 +18,7 @@ DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 class ClipImageConfig:
     """The shape of an image tower; the defaults are ViT-L/14's. size: height and width of the picture, patch: of a patch, pixels.
 
-    Raises ValueError if patches do not divide the picture.
+    Raises ValueError if patches do not divide the picture, heads the width, or on an unknown activation.
     """
 
     size: int = 224
@@ -31,7 +31,8 @@ class ClipImageConfig:
     projection: int = 768
 
     def __post_init__(self) -> None:
-        if self.size % self.patch:
+        check_layer(self.width, self.heads, self.activation)
+        if self.patch < 1 or self.size % self.patch:
             raise ValueError(f"pictures of {self.size} pixels do not divide into patches of {self.patch}")
 
 

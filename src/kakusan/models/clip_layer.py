@@ -19,15 +19,19 @@ def quick_gelu(x: Tensor) -> Tensor:
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"quick_gelu": quick_gelu, "gelu": F.gelu}
 
 
+def check_layer(width: int, heads: int, activation: str) -> None:
+    """Raises ValueError on a layer that cannot be."""
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation {activation!r} is not one of {', '.join(ACTIVATIONS)}")
+    if heads < 1 or width % heads:
+        raise ValueError(f"width {width} does not divide into {heads} heads")
+
+
 class ClipLayer(nn.Module):
-    """Self-attention and a feed-forward layer, each added to its normalised input. Raises ValueError on an unknown activation."""
+    """Self-attention and a feed-forward layer, each added to its normalised input."""
 
     def __init__(self, width: int, heads: int, feedforward: int, activation: str):
         super().__init__()
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation {activation!r} is not one of {', '.join(ACTIVATIONS)}")
-        if width % heads:
-            raise ValueError(f"width {width} does not divide into {heads} heads")
         self.activation = activation
         self.norm1 = nn.LayerNorm(width, EPS)
         self.attn = Attention(width, width, heads, bias=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .clip_layer import EPS, ClipLayer
+from .clip_layer import EPS, ClipLayer, check_layer
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class ClipTextConfig:
 
     positions: the longest text in tokens. activation: "quick_gelu" or "gelu". projection: width of the space shared with
     pictures, None if there is no projection to it. end_token: the id whose state stands for the whole text.
+    Raises ValueError on an unknown activation, or if heads do not divide the width.
     """
 
     vocab: int = 49408
@@ -28,6 +29,9 @@ class ClipTextConfig:
     activation: str = "quick_gelu"
     projection: int | None = None
     end_token: int = 49407
+
+    def __post_init__(self) -> None:
+        check_layer(self.width, self.heads, self.activation)
 
 
 class ClipText(nn.Module):

@@ -44,10 +44,12 @@ class UNetConfig:
             value = getattr(self, name)
             if isinstance(value, tuple) and len(value) != len(self.channels):
                 raise ValueError(f"{name} {value} has {len(value)} entries for {len(self.channels)} levels of channels {self.channels}")
-        if self.channels[0] % 2 or any(c % self.norm_groups for c in self.channels):
-            raise ValueError(f"channels {self.channels} are not all multiples of norm_groups {self.norm_groups}, the first of them even")
+        if self.norm_groups < 1 or any(c < 1 or c % self.norm_groups for c in self.channels):
+            raise ValueError(f"channels {self.channels} are not all multiples of norm_groups {self.norm_groups}")
+        if self.channels[0] % 2:
+            raise ValueError(f"the first of channels {self.channels} is odd; the noise level needs as many sines as cosines")
         for i, channels in enumerate(self.channels):
-            if channels % self.level_heads(i):
+            if self.level_heads(i) < 1 or channels % self.level_heads(i):
                 raise ValueError(f"{channels} channels of level {i} do not divide into {self.level_heads(i)} heads")
 
     @property
