@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tokenizer=tokenizer,
         schedule=NoiseSchedule(),
         card="---\nlicense: apache-2.0\n---\n\n# Tiny\n\nRandom weights.\n",
-        settings={"steps": 2, "words": ["a", "red", "apple", "赤い", "りんご"]},
+        settings={"defaults": {"steps": 2}, "words": ["a", "red", "apple", "赤", "い", "りんご"]},
     )
     path = tmp_path_factory.mktemp("models") / "tiny"
     write_folder(model, path)

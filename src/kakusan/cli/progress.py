@@ -29,10 +29,10 @@ def progress(pictures: int, quiet: bool = False) -> Iterator[Show]:
 
 @contextmanager
 def said_if_slow(text: str, quiet: bool = False, seconds: float = 2.0) -> Iterator[None]:
-    """Print `text` if the block takes longer than `seconds`."""
+    """Tell whoever waits at a terminal `text` if the block takes longer than `seconds`."""
     timer = threading.Timer(seconds, lambda: print(text, file=sys.stderr, flush=True))
     timer.daemon = True
-    if not quiet:
+    if not quiet and sys.stderr.isatty():
         timer.start()
     try:
         yield

@@ -81,7 +81,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Arguments) -> int:
-    """Draw, save and list pictures. Ctrl-C ends it early: what is finished is kept and listed."""
+    """Draw, save and list pictures. Ctrl-C or a fault ends it early: what is finished is kept and listed."""
     start = time.monotonic()
     prompt = _prompt(args)
     if args.show_steps is not None and args.show_steps < 1:
@@ -99,7 +99,12 @@ def run(args: Arguments) -> int:
         for note in notes:
             print(f"{tr('note', '注意')}: {note}", file=sys.stderr)
     album = Album(args.outdir, recipes, pipe.preview, args.show_steps)
-    interrupted = _draw(pipe, recipes, album, args)
+    try:
+        interrupted = _draw(pipe, recipes, album, args)
+    except Exception:
+        if album.files:
+            _report(album, notes, time.monotonic() - start, True, args)
+        raise
     _report(album, notes, time.monotonic() - start, interrupted, args)
     return 130 if interrupted else 0
 
