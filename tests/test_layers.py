@@ -6,7 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1] / "src/kakusan"
 LEVELS = (
     {"messages"},
-    {"types", "errors", "noise", "images", "schedules", "words"},
+    {"errors"},
+    {"types", "noise", "images", "schedules", "words"},
     {"models", "samplers", "prompts"},
     {"denoiser", "guidance", "formats"},
     {"tasks", "run", "engine"},

@@ -1,1 +1,38 @@
-"""kakusan (拡散): Stable Diffusion v1 and v2, written in full."""
+"""kakusan (拡散): Stable Diffusion v1 and v2, written in full.
+
+pipe = kakusan.load()                       # the embedded model; or a model folder
+pipe("赤いりんご", count=4, seed=7).images
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import FileError, KakusanError
+    from .pipeline import Pipeline, Result, Step, load
+    from .samplers.table import SAMPLERS
+    from .schedules import SCHEDULES
+
+__version__ = "0.1.0"
+__all__ = ["SAMPLERS", "SCHEDULES", "FileError", "KakusanError", "Pipeline", "Result", "Step", "load"]
+
+HOMES = {
+    "load": "pipeline",
+    "Pipeline": "pipeline",
+    "Result": "pipeline",
+    "Step": "pipeline",
+    "SAMPLERS": "samplers.table",
+    "SCHEDULES": "schedules",
+    "KakusanError": "errors",
+    "FileError": "errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in HOMES:  # on first use: importing kakusan imports neither torch nor numpy
+        return getattr(import_module(f".{HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,6 +1,7 @@
 """The pipeline: a model's networks, an engine over them, and the simple way in: `pipe("a red apple").images[0]`."""
 
 import dataclasses
+import hashlib
 import math
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from . import samplers
 from .denoiser import Denoiser
 from .engine import Engine, Job
 from .errors import KakusanError
 from .formats.folder import ModelFolder, read_folder
 from .images import grid, png_bytes, to_pil
 from .messages import tr
+from .samplers import check_name
+from .samplers.count import evaluations
 from .schedules import sigmas_for
 from .tasks.recipe import Recipe
 from .tasks.txt2img import Txt2Img, txt2img
@@ -63,11 +65,12 @@ class Result:
 class Pipeline:
     """A model ready to draw. Make one with `kakusan.load`."""
 
-    def __init__(self, model: ModelFolder, *, max_rows: int = 16):
+    def __init__(self, model: ModelFolder, *, hash_: str = "", max_rows: int = 16):
         self.model, self.max_rows = model, max_rows
         self.device = next(model.unet.parameters()).device
         self.dtype = next(model.unet.parameters()).dtype
-        self.defaults = Recipe.defaults(model.settings, size=model.unet.config.sample_size * model.autoencoder.factor)
+        size = model.unet.config.sample_size * model.autoencoder.factor
+        self.defaults = dataclasses.replace(Recipe.defaults(model.settings.get("defaults", {}), size), model=model.name, model_hash=hash_)
 
     def __call__(
         self,
@@ -175,7 +178,7 @@ class Pipeline:
 
     def evaluations(self, recipe: Recipe) -> int:
         """How many replies a recipe's task will get: text, one for each of the sampler's evaluations, decode."""
-        return 2 + samplers.evaluations(recipe.sampler, sigmas_for(self.model.schedule, recipe.schedule, recipe.steps))
+        return 2 + evaluations(recipe.sampler, sigmas_for(self.model.schedule, recipe.schedule, recipe.steps))
 
     def preview(self, latent: Tensor) -> "Image":
         """A picture of an unfinished latent (c h w), decoded in full."""
@@ -197,7 +200,7 @@ class Pipeline:
 
     def checked(self, recipe: Recipe) -> Recipe:
         """The recipe itself, once everything in it can be done. Raises KakusanError naming what cannot."""
-        samplers.check(recipe.sampler)
+        check_name(recipe.sampler)
         sigmas_for(self.model.schedule, recipe.schedule, recipe.steps)
         factor = self.model.autoencoder.factor * 2 ** (len(self.model.unet.config.channels) - 1)
         for en, ja, value in (("width", "幅", recipe.width), ("height", "高さ", recipe.height)):
@@ -223,7 +226,23 @@ def load(name: str | Path | None = None, *, device: str = "auto", dtype: torch.d
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if dtype is None:
         dtype = torch.float32 if device == "cpu" else torch.float16
-    return Pipeline(read_folder(EMBEDDED if name is None else Path(name), dtype=dtype, device=device))
+    path = EMBEDDED if name is None else Path(name)
+    model = read_folder(path, parts=("unet", "autoencoder", "text"), dtype=dtype, device=device)
+    return Pipeline(model, hash_=short_hash(path / "unet"))
+
+
+def short_hash(folder: Path, limit: int = 1 << 28) -> str:
+    """First ten digits of the SHA-256 of a folder's weights, which names a model in a picture's parameters.
+
+    Empty for weights of more than `limit` bytes: reading them all would take longer than drawing.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if sum(file.stat().st_size for file in files) > limit:
+        return ""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:10]
 
 
 def _check_size(en: str, ja: str, value: int, factor: int, best: int) -> None:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..models.autoencoder import Autoencoder, AutoencoderConfig
+from .loop import still
 from .pool import Pool
 from .settings import AutoencoderSettings
 from .sheets import save_sheet
@@ -28,7 +29,9 @@ class AutoencoderTraining:
             sample_size=pool.stream.size,
         )
         torch.manual_seed(settings.optimiser.seed)
-        self.module: nn.Module = Autoencoder(self.config).to(memory_format=torch.channels_last)
+        autoencoder = Autoencoder(self.config)
+        still(autoencoder)
+        self.module: nn.Module = autoencoder.to(memory_format=torch.channels_last)
 
     def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Negative log-likelihood under a Laplace distribution, its edges, and the KL divergence, all per number."""

@@ -64,7 +64,7 @@ class ClipTraining:
         """Symmetric cross-entropy over the batch's matrix of similarities."""
         device = next(self.module.parameters()).device
         indices = torch.randint(self.pool.count, (batch,), generator=generator)
-        ids = token_ids(self.tokenizer, self.pool.captions(indices, generator))
+        ids = trimmed(token_ids(self.tokenizer, self.pool.captions(indices, generator)), self.settings.vocab - 1)
         text, image = self.module(ids.to(device), self.pool.batch(indices).to(device))
         logits = self.module.log_scale.exp().clamp(max=100) * image @ text.T
         right = torch.arange(batch, device=device)
@@ -85,3 +85,8 @@ class ClipTraining:
 def token_ids(tokenizer: Tokenizer, captions: list[str]) -> Tensor:
     """Padded token numbers (n l)."""
     return torch.tensor([tokenizer.padded(caption) for caption in captions])
+
+
+def trimmed(ids: Tensor, end: int) -> Tensor:
+    """Token numbers (n l) cut after the last caption's end: in a causal tower, what follows cannot change what is before."""
+    return ids[:, : int((ids == end).int().argmax(1).max()) + 1]

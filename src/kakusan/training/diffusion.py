@@ -11,6 +11,7 @@ from ..models.unet import UNet, UNetConfig
 from ..pipeline import Pipeline
 from ..schedules import NoiseSchedule
 from .clip import token_ids
+from .loop import still
 from .pool import Pool
 from .settings import DiffusionSettings
 from .sheets import save_sheet
@@ -44,6 +45,7 @@ class DiffusionTraining:
         torch.manual_seed(settings.optimiser.seed)
         unet = UNet(self.config)
         still(unet)
+        nn.init.zeros_(unet.conv_out.weight)
         self.module: nn.Module = unet.to(memory_format=torch.channels_last)
         self.alphas = torch.tensor(model.schedule.alphas_cumprod(), dtype=torch.float32)
 
@@ -104,18 +106,6 @@ class DiffusionTraining:
         images = pipe(captions[:24], seed=1, steps=12, scale=3.0).images
         save_sheet(images, folder / f"sheet-{step:06d}.png", columns=8, captions=captions[:24])
         return figures
-
-
-def still(unet: UNet) -> None:
-    """Start every residual branch at zero, so that the network begins as a mild one and learns from the first step.
-
-    Ho et al. 2020 (their code's zero-initialised last convolutions); Dhariwal & Nichol 2021.
-    """
-    for name, module in unet.named_modules():
-        if name.endswith(("conv2", "proj_out", "conv_out")) and isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.zeros_(module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
 
 
 def snr_weight(alphas: Tensor, settings: DiffusionSettings) -> Tensor:

@@ -50,7 +50,7 @@ class Progress:
         self.last = now
         words = ", ".join(f"{k} {v:.4g}" for k, v in figures.items())
         left = tr(f"{seconds_left / 60:.1f} min left", f"残り {seconds_left / 60:.1f} 分")
-        line = f"{self.name}: {step}" + (f"/{steps}" if steps else "") + f", {words}, {left}"
+        line = ", ".join(filter(None, [f"{self.name}: {step}" + (f"/{steps}" if steps else ""), words, left]))
         print(("\r\x1b[K" if self.live else "") + line, end="" if self.live else "\n", file=sys.stderr, flush=True)
 
     def close(self) -> None:

@@ -48,6 +48,7 @@ class Clock:
 
 
 ROLLBACKS = 3
+LAST = ("conv2", "attn.proj_out", "attn.to_out")  # what ends a residual branch, by our names
 
 
 def fit(
@@ -209,6 +210,18 @@ def seconds_left(clock: Clock, minutes: float | None) -> float:
     if minutes is not None and clock.step < 10:
         return 60 * minutes - clock.seconds
     return (clock.fall_to - clock.step) * clock.seconds / max(1, clock.step)
+
+
+def still(module: nn.Module) -> None:
+    """Start every residual branch at zero: the network begins as a shallow, nearly linear one and learns from the first step.
+
+    As in the code of Ho et al. 2020 and Dhariwal & Nichol 2021, who start the last convolution of each block at zero.
+    """
+    for name, part in module.named_modules():
+        if name.endswith(LAST) and isinstance(part, nn.Conv2d | nn.Linear):
+            nn.init.zeros_(part.weight)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
 
 
 def keep_memory() -> None:

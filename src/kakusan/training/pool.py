@@ -2,23 +2,22 @@
 
 import json
 import os
-import sys
+import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..data.pictures import WORLDS, Pictures, Scene
+from ..data.pictures import WORLDS, Chance, Pictures, Scene, caption, load_pack
 from ..messages import tr
+from .log import Progress
 
 HELD_OUT = 512  # the last pictures of a pool are never trained on
-CHUNK = 512
+CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Stream:
 
     def open(self) -> Pictures:
         """The generator of the stream."""
-        return Pictures(self.pack, WORLDS[self.world], self.seed)
+        return Pictures(load_pack(Path(self.pack)), WORLDS[self.world], self.seed)
 
 
 class Pool:
@@ -57,53 +56,38 @@ class Pool:
         seeds = torch.randint(0, 1 << 62, (len(indices),), generator=generator).tolist()
         dice = torch.rand(len(indices), generator=generator).tolist()
         return [
-            self.pictures.caption(self.scenes[i], "ja" if chance < japanese else "en", seed)
-            for i, chance, seed in zip(indices.tolist(), dice, seeds, strict=True)
+            caption(self.scenes[i], "ja" if die < japanese else "en", Chance(seed, i)).text
+            for i, die, seed in zip(indices.tolist(), dice, seeds, strict=True)
         ]
 
     def texts(self, per_picture: int = 4) -> Iterator[str]:
         """Captions of the whole pool in both languages, for training a tokenizer."""
-        for i, scene in enumerate(self.scenes):
-            for k in range(per_picture):
-                yield self.pictures.caption(scene, "ja" if k % 2 else "en", i * per_picture + k)
+        for scene in self.scenes:
+            for language in ("en", "ja"):
+                yield from self.pictures.captions(scene, language, per_picture // 2)
 
 
-def _rendered(path: Path, stream: Stream, count: int) -> np.ndarray:
-    """The pictures file, rendered by all cores where it is missing or of another stream."""
+def _rendered(path: Path, stream: Stream, count: int) -> npt.NDArray[np.uint8]:
+    """The pictures file, made where it is missing or of another stream."""
     facts = {"world": stream.world, "seed": stream.seed, "size": stream.size, "count": count}
     label = path.with_suffix(".json")
-    if label.exists() and json.loads(label.read_text()) == facts:
-        return np.load(path, mmap_mode="r")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new.npy")
-    out = np.lib.format.open_memmap(fresh, mode="w+", dtype=np.uint8, shape=(count, 3, stream.size, stream.size))
-    starts = list(range(0, count, CHUNK))
-    workers = max(1, len(os.sched_getaffinity(0)))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_open, initargs=(stream,)) as executor:
-        jobs = executor.map(_render, starts, [min(count, s + CHUNK) for s in starts])
-        for start, block in zip(starts, chain(jobs), strict=True):
-            out[start : start + len(block)] = block
-            print(
-                tr(f"\rpictures: {start + len(block)}/{count}", f"\r絵: {start + len(block)}/{count}"), end="", file=sys.stderr, flush=True
-            )
-    print(file=sys.stderr)
-    out.flush()
-    os.replace(fresh, path)
-    label.write_text(json.dumps(facts))
+    if not (label.exists() and json.loads(label.read_text()) == facts):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new.npy")
+        _render(fresh, stream, count)
+        os.replace(fresh, path)
+        label.write_text(json.dumps(facts))
     return np.load(path, mmap_mode="r")
 
 
-_worker: tuple[Pictures, int] | None = None
-
-
-def _open(stream: Stream) -> None:
-    global _worker
-    torch.set_num_threads(1)
-    _worker = stream.open(), stream.size
-
-
-def _render(start: int, stop: int) -> np.ndarray:
-    assert _worker is not None
-    pictures, size = _worker
-    parts = [pictures.render([pictures.spec(i) for i in range(a, min(stop, a + 128))], size).image for a in range(start, stop, 128)]
-    return (torch.cat(parts) * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+def _render(path: Path, stream: Stream, count: int) -> None:
+    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, 3, stream.size, stream.size))
+    pictures, progress = stream.open(), Progress(tr("pictures", "絵"))
+    began = time.monotonic()
+    for start in range(0, count, CHUNK):
+        stop = min(count, start + CHUNK)
+        image = pictures.render([pictures.spec(i) for i in range(start, stop)], stream.size).image
+        out[start:stop] = (image * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
+        progress.show(stop, count, (time.monotonic() - began) / stop * (count - stop), {})
+    progress.close()
+    out.flush()
