@@ -35,7 +35,7 @@ def caption(scene: Scene, language: str, chance: Chance, templates: str = "train
     named = scene.background.kind != "hidden" and not chance.happens(UNNAMED)
     lists = wordings(language, templates)
     framed = not styled(scene) and chance.happens(FRAMED)
-    joined = framed or chance.happens(0.5)
+    joined = framed or (chance.happens(0.5) and (named or templates == "train"))
     wording = choose(scene, named, joined, chance, lists)
     if framed and not named:
         wording = "{a}"

@@ -95,5 +95,5 @@ def paint(concept: str, rendering: str, background: Background, chance: Chance, 
     """A colour for a thing that is neither its own, nor held out, nor that of the background; or None."""
     if not chance.happens(world.painted) or not cast.sprites[concept, rendering].paintable:
         return None
-    avoided = (CONCEPT[concept].colour, background.name)
+    avoided = (CONCEPT[concept].colour, PLACES[background.name].colour if background.kind == "landscape" else background.name)
     return chance.pick([name for name in PAINTS if name not in avoided and not held_out(concept, THING + name)])

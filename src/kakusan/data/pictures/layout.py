@@ -47,7 +47,8 @@ def single(horizon: float | None, flies: bool, chance: Chance, world: World) -> 
     if chance.happens(world.sized):
         word = chance.pick(("big", "small"))
         size = chance.between(0.84, 0.94) if word == "big" else chance.between(0.24, 0.34)
-    x, y = (0.5 + chance.between(-world.wander, world.wander) for _ in "xy")
+    far = min(world.wander, max(0.0, 0.5 - size / 2) + 0.02)  # large things stay in the picture
+    x, y = (0.5 + chance.between(-far, far) for _ in "xy")
     if horizon is None:
         return Layout((Spot(x, y, size),), None, word)
     if flies:
@@ -93,7 +94,7 @@ def group(many: int, horizon: float | None, layout: str, chance: Chance) -> tupl
     if many == 3 and layout == "count" and not stands and chance.happens(0.35):
         return tuple(Spot(x, y, 0.4) for x, y in ((0.5, 0.27), (0.26, 0.73), (0.74, 0.73)))
     y = 0.5 if horizon is None else max(horizon + 0.12, 0.82)
-    return tuple(Spot((number + 0.5) / many, y, 0.43 if many == 2 else 0.31, stands) for number in range(many))
+    return tuple(Spot((number + 0.5) / many, y, 0.43 if many == 2 else 0.29, stands) for number in range(many))
 
 
 def jittered(spot: Spot, chance: Chance, far: float = 0.02) -> Spot:

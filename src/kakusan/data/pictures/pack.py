@@ -74,7 +74,7 @@ def load_pack(path: Path = FOLDER / "sprites.npz") -> Pack:
             f"{path}: there is no sprite pack; `kakusan pictures` makes it",
             f"{path}: スプライトの束がありません。`kakusan pictures` で作れます",
         ) from error
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise FileError(
             f"{path}: not a readable sprite pack ({error}); make it again with `kakusan pictures`",
             f"{path}: スプライトの束として読めません ({error})。`kakusan pictures` で作り直してください",

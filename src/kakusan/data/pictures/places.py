@@ -9,11 +9,13 @@ PATTERNS = ("dots", "stripes", "checks")
 class Place:
     """A landscape. horizon: height of its ground's far edge (0 top, 1 bottom); None where there is no ground to stand on.
 
-    kinds: the kinds of things that are found there. solid: whether the ground carries a shadow.
+    kinds: the kinds of things that are found there. colour: the one that would not be seen there; nothing is painted in it.
+    solid: whether the ground carries a shadow.
     """
 
     horizon: float | None
     kinds: frozenset[str]
+    colour: str | None = None
     solid: bool = True
 
 
@@ -35,21 +37,21 @@ def kinds(names: str) -> frozenset[str]:
 
 
 PLACES = {
-    "grass": Place(0.55, kinds("fruit animal face plant vehicle building thing air")),
-    "beach": Place(0.60, kinds("animal sea boat building vehicle thing")),
-    "desert": Place(0.55, kinds("animal plant vehicle face")),
-    "snow": Place(0.55, kinds("animal plant vehicle building thing face")),
-    "sea": Place(0.50, kinds("sea boat"), solid=False),
-    "underwater": Place(None, kinds("sea")),
-    "night": Place(0.72, kinds("animal face air plant vehicle building thing")),
-    "space": Place(None, kinds("face air thing")),
-    "sunset": Place(0.65, kinds("animal face air plant vehicle boat building")),
-    "city": Place(0.70, kinds("animal air vehicle building")),
+    "grass": Place(0.55, kinds("fruit animal face plant vehicle building thing air"), "green"),
+    "beach": Place(0.60, kinds("animal sea boat building vehicle thing"), "yellow"),
+    "desert": Place(0.55, kinds("animal plant vehicle face"), "orange"),
+    "snow": Place(0.55, kinds("animal plant vehicle building thing face"), "white"),
+    "sea": Place(0.50, kinds("sea boat"), "blue", solid=False),
+    "underwater": Place(None, kinds("sea"), "blue"),
+    "night": Place(0.72, kinds("animal face air plant vehicle building thing"), "black"),
+    "space": Place(None, kinds("face air thing"), "black"),
+    "sunset": Place(0.65, kinds("animal face air plant vehicle boat building"), "purple"),
+    "city": Place(0.70, kinds("animal air vehicle building"), "black"),
     "room": Place(0.65, kinds("fruit food animal face thing")),
     "table": Place(0.45, kinds("fruit food thing")),
-    "forest": Place(0.70, kinds("animal face plant fruit")),
-    "mountains": Place(0.62, kinds("animal air plant vehicle building")),
-    "sky": Place(None, kinds("air face")),
+    "forest": Place(0.70, kinds("animal face plant fruit"), "green"),
+    "mountains": Place(0.62, kinds("animal air plant vehicle building"), "green"),
+    "sky": Place(None, kinds("air face"), "blue"),
 }
 STYLES = {
     "pixel art": Style(),

@@ -1,6 +1,6 @@
 """What is in a picture, before a single pixel of it: numbers between 0 and 1 that hold at any resolution."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MOST_THINGS = 4
 SHADES = 8
@@ -62,6 +62,10 @@ class Attributes:
     style: str | None
     count: int
     relation: str | None
+
+    def without_background(self) -> "Attributes":
+        """What a caption tells that does not name the background."""
+        return replace(self, background=None)
 
 
 def attributes(scene: Scene) -> Attributes:

@@ -63,14 +63,14 @@ def fetch(destination: Path) -> list[Path]:
 def npm_pack(package: str, destination: Path) -> None:
     """Download one package's archive into a folder."""
     try:
-        subprocess.run(["npm", "pack", "--silent", package], cwd=destination, check=True, capture_output=True, text=True)
+        subprocess.run(["npm", "pack", "--loglevel=error", package], cwd=destination, check=True, capture_output=True, text=True)
     except FileNotFoundError as error:
         raise FileError(
             f"{destination}: npm is needed to fetch {package}; install Node.js, or put the archive there by hand",
             f"{destination}: {package} の取得には npm が必要です。Node.js を入れるか、アーカイブをここに置いてください",
         ) from error
     except subprocess.CalledProcessError as error:
-        reason = (error.stderr or "").strip().splitlines()[-1:] or ["?"]
+        reason = (error.stderr or "").strip().splitlines()[:1] or ["?"]
         raise FileError(
             f"{destination}: npm could not fetch {package} ({reason[0]}); check the network, or put the archive there by hand",
             f"{destination}: npm で {package} を取得できません ({reason[0]})。接続を確かめるか、アーカイブをここに置いてください",
