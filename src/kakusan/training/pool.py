@@ -1,5 +1,6 @@
 """Pictures rendered once and kept on disk: numbers 0 ... n-1 of a deterministic stream, as uint8, mapped into memory."""
 
+import hashlib
 import json
 import os
 import time
@@ -68,8 +69,10 @@ class Pool:
 
 
 def _rendered(path: Path, stream: Stream, count: int) -> npt.NDArray[np.uint8]:
-    """The pictures file, made where it is missing or of another stream."""
-    facts = {"world": stream.world, "seed": stream.seed, "size": stream.size, "count": count}
+    """The pictures file, made where it is missing, or where the generator would make others today."""
+    pictures = stream.open()
+    scenes = hashlib.sha256(repr([pictures.spec(i) for i in range(CHUNK)]).encode()).hexdigest()
+    facts = {"world": stream.world, "seed": stream.seed, "size": stream.size, "count": count, "scenes": scenes}
     label = path.with_suffix(".json")
     if not (label.exists() and json.loads(label.read_text()) == facts):
         path.parent.mkdir(parents=True, exist_ok=True)
