@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property, lru_cache, partial
 from heapq import heapify, heappop, heappush
 from importlib.resources import files
-from itertools import islice, pairwise
+from itertools import groupby, islice, pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -36,6 +36,8 @@ _WORDS_OPENAI = regex.compile(_NAMES + _SPLIT, regex.IGNORECASE)
 _WORDS_FAST = regex.compile(_NAMES + _SPLIT)
 _WORDS_PLAIN = regex.compile(_SPLIT)
 _SPACE = regex.compile(r"\s+")
+_LONG_NUMBER = regex.compile(r"(&#)0*([0-9]{8})[0-9]*")  # an entity far beyond Unicode: cut, since int() refuses very many digits
+_MANY_MARKS = regex.compile(r"\P{ccc=0}{32,}")
 _SURROGATE = regex.compile(r"[\ud800-\udfff]")
 
 
@@ -256,14 +258,30 @@ def _repaired(text: str) -> str:
     """CLIP's own cleaning."""
     import ftfy  # here, because it takes long to import and folders do not need it
 
-    text = html.unescape(html.unescape(ftfy.fix_text(text)))
+    while (normal := _nfc(text := ftfy.fix_text(text, normalization=None))) != text:  # ftfy's own loop, with a linear normalisation
+        text = normal
+    for _ in range(2):
+        text = html.unescape(_LONG_NUMBER.sub(r"\1\2", text))
     return str(_SPACE.sub(" ", text.strip()).strip().lower())
 
 
 def _normalised(text: str) -> str:
     """The cleaning of transformers: NFC, every run of white space one space, each letter lower-case by itself."""
-    text = _SPACE.sub(" ", unicodedata.normalize("NFC", text))
+    text = _SPACE.sub(" ", _nfc(text))
     return text.replace("\u03a3", "\u03c3").lower()  # str.lower alone makes a final sigma of it, which depends on the neighbours
+
+
+def _nfc(text: str) -> str:
+    """Unicode NFC. Long runs of combining marks are put in order beforehand: Python's own normalisation takes quadratic time for them."""
+    return unicodedata.normalize("NFC", _MANY_MARKS.sub(_sorted_marks, text))
+
+
+def _sorted_marks(run: "regex.Match[str]") -> str:
+    marks = "".join(unicodedata.normalize("NFD", mark) for mark in run[0])
+    # in groups, since the two modules' versions of Unicode may not agree on what is a mark
+    return "".join(
+        "".join(sorted(group, key=unicodedata.combining)) for _, group in groupby(marks, lambda mark: unicodedata.combining(mark) > 0)
+    )
 
 
 def _whole(text: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kakusan.errors import FileError
+from ..errors import FileError
 
 START = "<|startoftext|>"
 END = "<|endoftext|>"
@@ -75,7 +75,7 @@ def read_table(folder: Path) -> Table:
     for extra in _extras(values):
         names.add(extra)
     length = values.get("model_max_length", LENGTH)
-    if not isinstance(length, int | float) or isinstance(length, bool) or length < 2:
+    if not isinstance(length, int | float) or isinstance(length, bool) or not length >= 2:  # NaN too
         raise _broken(
             folder / "tokenizer_config.json",
             f"model_max_length is {length!r}, not a length of 2 or more",
@@ -86,7 +86,7 @@ def read_table(folder: Path) -> Table:
     try:
         table.check()
     except ValueError as error:
-        raise _broken(folder, str(error), str(error)) from None
+        raise _broken(folder, str(error), f"語彙と結合が合っていません ({error})") from None
     return table
 
 
