@@ -126,18 +126,17 @@ def test_rows_of_one_work_run_together_even_beyond_max_rows() -> None:
     assert sizes == [4, 7, 2]  # 3 and 1 fit in one call; 7 is alone; 2 had no room in the first
 
 
-def test_different_shapes_and_networks_never_share_a_call() -> None:
-    def network(x: Tensor) -> Tensor:
-        assert len({tuple(row.shape) for row in x}) == 1
-        return x + 1
+def test_different_shapes_dtypes_and_networks_never_share_a_call() -> None:
+    def task(width: int, dtype: torch.dtype, model: str) -> Task:
+        (x,) = yield Work(model, [(torch.zeros(width, dtype=dtype),)])
+        return x
 
-    engine = Engine({"add": network, "other": network})
-    for width in (2, 3):
-        for model in ("add", "other"):
-            for dtype in (1.0, 2.0):
-                engine.submit(mean_task(2, dtype, width, model=model))
+    engine = Engine({"add": add, "other": add})
+    kinds = [(width, dtype, model) for width in (2, 3) for dtype in (torch.float32, torch.float64) for model in ("add", "other")]
+    jobs = [engine.submit(task(*kind)) for kind in kinds * 2]
     engine.run()
-    assert engine.calls == 8
+    assert engine.calls == len(kinds) == 8
+    assert [job.result.dtype for job in jobs if job.result is not None] == [dtype for _, dtype, _ in kinds * 2]
 
 
 def test_longest_waiting_first() -> None:
