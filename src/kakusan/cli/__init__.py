@@ -15,7 +15,14 @@ from ..errors import KakusanError
 from ..messages import LANGUAGES, speak, tr
 from .parser import Arguments, Parser
 
-COMMANDS = ("kakusan.cli.txt2img", "kakusan.cli.samplers", "kakusan.cli.schedules", "kakusan.cli.info", "kakusan.cli.train")
+COMMANDS = (
+    "kakusan.cli.txt2img",
+    "kakusan.cli.samplers",
+    "kakusan.cli.schedules",
+    "kakusan.cli.info",
+    "kakusan.cli.train",
+    "kakusan.cli.pictures",
+)
 """Modules that are commands, in the order of the help."""
 
 
