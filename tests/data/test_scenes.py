@@ -40,7 +40,7 @@ def test_held_out_combinations_never_occur(world: str) -> None:
     seen = {(thing.concept, f"thing:{thing.colour}") for scene in scenes for thing in scene.things if thing.colour}
     backgrounds = [scene for scene in scenes if scene.background.kind != "hidden"]
     seen |= {(thing.concept, f"background:{scene.background.name}") for scene in backgrounds for thing in scene.things}
-    assert len(seen) > 700
+    assert len(seen) > 200
     assert not seen & set(held_out_pairs())
 
 

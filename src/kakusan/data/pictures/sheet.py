@@ -10,7 +10,7 @@ from torch import Tensor
 from .pictures import Pictures
 
 GAP = 8
-LINES = 3
+LINES = 4
 
 
 def sheet(pictures: Pictures, indices: Sequence[int], size: int = 96, columns: int = 8, font: Path | None = None) -> Image.Image:

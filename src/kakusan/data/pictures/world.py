@@ -1,6 +1,6 @@
 """How much of the world a model is shown: one and the same generator makes the smallest world and the whole."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .colours import CLEAR, COLOUR, COLOURS
 from .concepts import CONCEPT, CONCEPTS
@@ -50,22 +50,27 @@ class World:
             )
 
 
+SMALL = World(
+    renderings=("3d", "glossy"),  # one drawing, shaded in two ways
+    colours=CLEAR,
+    layouts=(1, 0, 0, 0, 0),
+    backgrounds=(1, 0, 0, 0),
+    sized=0.0,
+    size=(0.62, 0.80),
+    wander=0.04,
+    turned=0.0,
+    mirrored=0.0,
+    styles=(),
+    styled=0.0,
+    drawn=0.0,
+)
+FEW = (
+    *("apple", "banana", "strawberry", "mushroom", "cat", "dog", "fish", "penguin", "butterfly", "car", "airplane", "sailboat"),
+    *("rocket", "house", "tree", "star", "heart", "sun", "robot", "smiley", "ball", "cup", "umbrella", "snowman"),
+)
 WORLDS = {
-    "small": World(
-        renderings=("3d", "glossy"),
-        colours=CLEAR,
-        layouts=(1, 0, 0, 0, 0),
-        backgrounds=(1, 0, 0, 0),
-        painted=0.3,
-        sized=0.0,
-        size=(0.62, 0.80),
-        wander=0.04,
-        turned=0.0,
-        mirrored=0.0,
-        styles=(),
-        styled=0.0,
-        drawn=0.0,
-    ),
+    "tiny": replace(SMALL, concepts=FEW, painted=0.0),
+    "small": SMALL,
     "medium": World(
         renderings=("3d", "glossy"),
         colours=CLEAR,
