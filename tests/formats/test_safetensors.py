@@ -87,6 +87,7 @@ DAMAGES = {
     "a tensor missing": (lambda f: save(f, {k: v for k, v in TENSORS.items() if k != LAST}), f"{LAST} is missing"),
     "tensors missing": (lambda f: save(f, dict(list(TENSORS.items())[:4])), r"layer.4.weight is missing \(\+1\)"),
     "one too many": (lambda f: save(f, TENSORS | {"lora.down": torch.ones(1)}), "lora.down is not a tensor of this model"),
+    "a name of two lines": (lambda f: save(f, TENSORS | {"a\nb": torch.ones(1)}), r"'a\\nb' is not a tensor of this model"),
     "another shape": (lambda f: save(f, TENSORS | {LAST: torch.ones(7, 5)}), rf"{LAST} has shape \[7, 5\] instead of \[5, 7\]"),
     "whole numbers": (lambda f: save(f, TENSORS | {LAST: torch.ones(5, 7, dtype=torch.int8)}), f"{LAST} holds int8 numbers"),
     "8-bit floats": (lambda f: save(f, TENSORS | {LAST: torch.ones(5, 7).to(torch.float8_e4m3fn)}), f"{LAST} holds float8_e4m3fn"),

@@ -63,10 +63,10 @@ class Fields:
     def done(self) -> None:
         """Refuses what nobody took."""
         for name, value in self.left.items():
-            shown = json.dumps(value)
+            shown = json.dumps({name: value})[1:-1]
             raise FileError(
-                f'{self.file}: "{name}": {shown} is a setting kakusan does not know and will not guess at',
-                f'{self.file}: "{name}": {shown} は未知の設定です (推測では読み込みません)',
+                f"{self.file}: {shown} is a setting kakusan does not know and will not guess at",
+                f"{self.file}: {shown} は未知の設定です (推測では読み込みません)",
             )
 
     def refuse(self, name: str, value: object, wanted: str) -> NoReturn:

@@ -101,13 +101,14 @@ def write_folder(
         raise FileError(
             f"{path}: already there; remove it or give another name", f"{path}: すでにあります。削除するか別の名前にしてください"
         )
-    part = path.parent / f".{path.name}.{os.getpid()}.part"
+    part, old = (path.parent / f".{path.name}.{os.getpid()}.{what}" for what in ("part", "old"))
     try:
         part.mkdir(parents=True)
         _write(model, part, dtype, max_shard_bytes)
         if path.exists():
-            shutil.rmtree(path)
+            path.rename(old)
         part.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         reason = error.strerror or str(error)
         raise FileError(f"{path}: cannot be written ({reason})", f"{path}: 書き込めません ({reason})") from error

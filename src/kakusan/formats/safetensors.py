@@ -44,9 +44,11 @@ def read_tensors(
                     if name in tensors or name not in shapes:
                         _refuse(file, key, "is not a tensor of this model", "はこのモデルのテンソルではありません")
                     tensors[name] = _checked(file, key, stored.get_tensor(key), shapes[name], dtype)
-        except (SafetensorError, OSError) as error:
+        except SafetensorError as error:
             reason = str(error).splitlines()[0]
             raise FileError(f"{file}: damaged or cut short ({reason})", f"{file}: 壊れているか途中で切れています ({reason})") from error
+        except OSError as error:
+            raise FileError(f"{file}: cannot be read ({error.strerror})", f"{file}: 読み込めません ({error.strerror})") from error
     missing = [name for name in shapes if name not in tensors]
     if missing:
         more = f" (+{len(missing) - 1})" if len(missing) > 1 else ""
@@ -122,4 +124,5 @@ def _checked(file: Path, key: str, tensor: Tensor, shape: tuple[int, ...], dtype
 
 
 def _refuse(file: Path, key: str, en: str, ja: str) -> NoReturn:
-    raise FileError(f"{file}: {key} {en}", f"{file}: {key} {ja}")
+    shown = key if key.isprintable() else ascii(key)  # a name out of a file may hold anything, line breaks too
+    raise FileError(f"{file}: {shown} {en}", f"{file}: {shown} {ja}")
