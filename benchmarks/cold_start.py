@@ -35,7 +35,9 @@ def main() -> None:
     args = arguments()
     with tempfile.TemporaryDirectory() as folder:
         programs = {
-            "kakusan": OURS.format(args=["txt2img", "-p", PROMPT, "--seed", "7", "--steps", str(args.steps), "--outdir", folder, "--quiet"]),
+            "kakusan": OURS.format(
+                args=["txt2img", "-p", PROMPT, "--seed", "7", "--steps", str(args.steps), "--outdir", folder, "--quiet"]
+            ),
             "diffusers": DIFFUSERS.format(
                 folder=str(kakusan.pipeline.EMBEDDED), prompt=PROMPT, steps=args.steps, file=f"{folder}/diffusers.png"
             ),

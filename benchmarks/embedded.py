@@ -21,6 +21,7 @@ from kakusan.data.pictures import WORLDS, Pictures, World, load_pack
 from kakusan.evaluation.judge import Judge, load_judge, save_judge, train_judge, truth
 from kakusan.evaluation.prompts import Prompt, judging_prompts
 from kakusan.images import to_tensor
+from kakusan.training.card import write_figures
 from kakusan.training.sheets import save_sheet
 
 
@@ -30,7 +31,8 @@ def main() -> None:
     world = WORLDS[args.world]
     pictures = Pictures(load_pack(args.pack), world, seed=args.seed)
     judge = the_judge(args.judge, pictures, world, args.judge_steps)
-    print("judge on pictures of the generator:", shares(*on_real(judge, pictures)))
+    real = shares(*on_real(judge, pictures))
+    print("judge on pictures of the generator:", real)
     pipe = kakusan.load(args.model)
     prompts = judging_prompts(pictures, world)
     prompts = prompts[:: max(1, len(prompts) // args.limit)] if args.limit else prompts
@@ -40,10 +42,13 @@ def main() -> None:
     given = judge.answers(torch.stack([to_tensor(image) for image in images]))
     rows = table(prompts, given, judge)
     print("\n".join(rows))
-    print(f"{len(prompts)} prompts, {pipe.defaults.steps} steps of {pipe.defaults.sampler}, {seconds:.2f} CPU seconds a picture")
+    said = f"{len(prompts)} prompts, {pipe.defaults.steps} steps of {pipe.defaults.sampler}, {seconds:.2f} CPU seconds a picture"
+    print(said)
     args.sheet.parent.mkdir(parents=True, exist_ok=True)
     shown = list(range(0, len(prompts), max(1, len(prompts) // 80)))[:80]
     save_sheet([images[i] for i in shown], args.sheet, columns=10, captions=[prompts[i].text for i in shown], cell=96)
+    if args.card:
+        write_figures(args.card, "\n".join([*rows, "", f"The judge on real pictures: {real}. {said}."]))
     if args.json:
         args.json.write_text(json.dumps({"rows": rows, "answers": given, "prompts": [vars(p) for p in prompts]}, ensure_ascii=False))
 
@@ -108,6 +113,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--first-seed", type=int, default=1, help="of the pictures")
     parser.add_argument("--limit", type=int, help="ask only about so many prompts")
     parser.add_argument("--sheet", type=Path, default=Path("build/embedded-sheet.png"))
+    parser.add_argument("--card", type=Path, help="model card (README.md) whose figures to replace")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
 

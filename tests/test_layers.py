@@ -9,11 +9,12 @@ LEVELS = (
     {"errors"},
     {"types", "noise", "images", "schedules", "words"},
     {"models", "samplers", "prompts"},
-    {"denoiser", "guidance", "formats"},
-    {"tasks", "run", "engine"},
+    {"denoiser", "guidance", "formats", "run"},
+    {"tasks", "engine"},
     {"pipeline", "data"},
     {"training", "evaluation"},
-    {"cli", "__init__", "__main__"},
+    {"cli"},
+    {"__init__", "__main__"},
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 
@@ -35,6 +36,8 @@ def test_no_context_manager_spans_a_yield() -> None:
     for file in ROOT.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.With):
-                names = {n.func.attr for i in node.items for n in ast.walk(i) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)}
+                names = {
+                    n.func.attr for i in node.items for n in ast.walk(i) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)
+                }
                 if names & {"no_grad", "inference_mode", "enable_grad", "autocast", "device"}:
                     assert not any(isinstance(n, ast.Yield | ast.YieldFrom) for n in ast.walk(node)), f"{file}:{node.lineno}"

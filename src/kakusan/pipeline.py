@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from . import samplers, schedules
 from .denoiser import Denoiser
 from .engine import Engine, Job
 from .errors import KakusanError
 from .formats.folder import ModelFolder, read_folder
 from .images import grid, png_bytes, to_pil
 from .messages import tr
-from .samplers import check_name
 from .samplers.count import evaluations
 from .schedules import sigmas_for
 from .tasks.recipe import Recipe
 from .tasks.txt2img import Txt2Img, txt2img
-from .types import Cond, Task
+from .types import Cond, Sigmas, Task
 from .words import Words
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Pipeline:
             )
         first = secrets.randbelow(2**32) if seed is None else seed
         options = {k: v for k, v in (given or {}).items() if v is not None}
-        base = dataclasses.replace(self.defaults, **options)
+        base = dataclasses.replace(self.defaults, **options)  # type: ignore[arg-type]
         return [
             self.checked(dataclasses.replace(base, prompt=text, seed=first + i))
             for i, text in enumerate(text for text in prompts for _ in range(count))
@@ -129,13 +129,14 @@ class Pipeline:
         while len(settled) < len(jobs):
             engine.tick()
             for i, job in enumerate(jobs):
-                if i in settled or job.calls == seen[i]:
+                if i in settled or (job.calls == seen[i] and not job.settled):
                     continue
                 seen[i] = job.calls
                 image = self.finished(job)
                 if image is not None:
                     settled.add(i)
-                yield Step(min(sum(seen), total), total, i, job.preview if image is None else None, image)
+                latent = job.preview if job.last is not None and job.last.model == "unet" else None
+                yield Step(min(sum(seen), total), total, i, latent, image)
 
     def finished(self, job: Job) -> "Image | None":
         """The picture of a job that has ended, None while it goes on. Raises what made it fail."""
@@ -152,7 +153,7 @@ class Pipeline:
                 negative_ids=tuple(self.model.tokenizer.padded(recipe.negative)),
                 shape=(channels, recipe.height // factor, recipe.width // factor),
                 sampler=recipe.sampler,
-                sigmas=sigmas_for(self.model.schedule, recipe.schedule, recipe.steps),
+                sigmas=self.sigmas(recipe),
                 scale=recipe.scale,
                 seed=recipe.seed,
             )
@@ -166,19 +167,26 @@ class Pipeline:
         scale = model.autoencoder.config.scale
 
         def text(ids: Tensor) -> Tensor:  # n l -> n l d
-            return model.text(ids.to(device)).float().cpu()
+            states: Tensor = model.text(ids.to(device))
+            return states.float().cpu()
 
         def unet(x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:  # n c h w
-            return denoiser(x.to(device), sigma.to(device), cond.context.to(device, dtype)).cpu()
+            denoised = denoiser(x.to(device), sigma.to(device), cond.context.to(device, dtype))
+            return denoised.cpu()
 
         def decode(latent: Tensor) -> Tensor:  # n c h w -> n 3 H W
             return model.autoencoder.decode((latent / scale).to(device, dtype)).float().clamp(-1, 1).cpu()
 
         return {"text": text, "unet": unet, "decode": decode}
 
+    def sigmas(self, recipe: Recipe) -> Sigmas:
+        """The noise levels of a recipe. "leading", the model's own schedule, ends where the model's own samplers do."""
+        levels = sigmas_for(self.model.schedule, recipe.schedule, recipe.steps)
+        return (*levels[:-1], self.model.schedule.sigma_final) if recipe.schedule == "leading" else levels
+
     def evaluations(self, recipe: Recipe) -> int:
         """How many replies a recipe's task will get: text, one for each of the sampler's evaluations, decode."""
-        return 2 + evaluations(recipe.sampler, sigmas_for(self.model.schedule, recipe.schedule, recipe.steps))
+        return 2 + evaluations(recipe.sampler, self.sigmas(recipe))
 
     def preview(self, latent: Tensor) -> "Image":
         """A picture of an unfinished latent (c h w), decoded in full."""
@@ -199,8 +207,8 @@ class Pipeline:
         return Words(self.model.settings.get("words", ())).unknown(prompt)
 
     def checked(self, recipe: Recipe) -> Recipe:
-        """The recipe itself, once everything in it can be done. Raises KakusanError naming what cannot."""
-        check_name(recipe.sampler)
+        """The recipe with its names in full, once everything in it can be done. Raises KakusanError naming what cannot."""
+        recipe = dataclasses.replace(recipe, sampler=samplers.named(recipe.sampler), schedule=schedules.named(recipe.schedule))
         sigmas_for(self.model.schedule, recipe.schedule, recipe.steps)
         factor = self.model.autoencoder.factor * 2 ** (len(self.model.unet.config.channels) - 1)
         for en, ja, value in (("width", "幅", recipe.width), ("height", "高さ", recipe.height)):
@@ -222,6 +230,7 @@ def load(name: str | Path | None = None, *, device: str = "auto", dtype: torch.d
     device: "auto" takes a GPU where there is one. dtype: half precision on a GPU and float32 on a CPU unless given.
     Raises FileError on a folder that is missing, damaged or of an unknown kind.
     """
+    check_device(device)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if dtype is None:
@@ -229,6 +238,21 @@ def load(name: str | Path | None = None, *, device: str = "auto", dtype: torch.d
     path = EMBEDDED if name is None else Path(name)
     model = read_folder(path, parts=("unet", "autoencoder", "text"), dtype=dtype, device=device)
     return Pipeline(model, hash_=short_hash(path / "unet"))
+
+
+def check_device(name: str) -> None:
+    """Raises KakusanError unless networks can run on a device of that name, here and now."""
+    if name == "auto":
+        return
+    try:
+        usable = name != "meta" and torch.empty(1, device=name).isfinite().numel() == 1
+    except (RuntimeError, AssertionError, NotImplementedError):
+        usable = False
+    if not usable:
+        raise KakusanError(
+            f"device {name!r} is not there; use auto, cpu, or cuda with an NVIDIA GPU and its driver",
+            f"デバイス {name!r} は使えません。auto か cpu、NVIDIA の GPU とドライバーがあれば cuda を使ってください",
+        )
 
 
 def short_hash(folder: Path, limit: int = 1 << 28) -> str:

@@ -123,6 +123,13 @@ def sigmas_for(schedule: NoiseSchedule, name: str, steps: int) -> tuple[float, .
 
     Raises KakusanError on an unknown name, and on fewer than 1 or more than 1000 steps (or than the model has timesteps).
     """
+    key = named(name)
+    _check_steps(schedule, steps)
+    return SCHEDULES[key](schedule, steps)
+
+
+def named(name: str) -> str:
+    """The key in `SCHEDULES` of a schedule's name or label ("SGM Uniform"). Raises KakusanError on an unknown one."""
     key = name.strip().lower().replace(" ", "_").replace("-", "_")
     if key not in SCHEDULES:
         near = difflib.get_close_matches(key, SCHEDULES, 1, 0.4)
@@ -131,8 +138,7 @@ def sigmas_for(schedule: NoiseSchedule, name: str, steps: int) -> tuple[float, .
             f"unknown schedule {name!r}; " + (f"did you mean {near[0]!r}? " if near else "") + f"Known: {known}",
             f"{name!r} というスケジュールはありません。" + (f"{near[0]!r} ではありませんか。" if near else "") + f"使えるもの: {known}",
         )
-    _check_steps(schedule, steps)
-    return SCHEDULES[key](schedule, steps)
+    return key
 
 
 def strength(sigmas: Sequence[float], strength: float) -> tuple[float, ...]:

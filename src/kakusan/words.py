@@ -20,11 +20,11 @@ class Words:
 
     def has(self, word: str) -> bool:
         """Whether a word is known, or a Japanese run is made of known runs end to end."""
-        if word in self.known or word.isascii() and (word.isdigit() or word.removesuffix("s") in self.known):
+        if word in self.known:
             return True
-        reach = [True] + [False] * len(word)
         if word.isascii():
-            return False
+            return word.isdigit() or word.removesuffix("s") in self.known
+        reach = [True] + [False] * len(word)
         for end in range(1, len(word) + 1):
             reach[end] = any(reach[start] and word[start:end] in self.known for start in range(end))
         return reach[-1]

@@ -11,7 +11,9 @@ HELP = ("fetch and pack the drawings for training", "学習用の絵の素材を
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where the pack goes, and where packages already downloaded lie."""
-    parser.add_argument("--folder", type=Path, default=Path("build/pictures"), help=tr("where sprites.npz is written", "sprites.npz の書き出し先"))
+    parser.add_argument(
+        "--folder", type=Path, default=Path("build/pictures"), help=tr("where sprites.npz is written", "sprites.npz の書き出し先")
+    )
     parser.add_argument("--archives", type=Path, help=tr("folder of packages already downloaded", "ダウンロード済みパッケージのフォルダ"))
 
 

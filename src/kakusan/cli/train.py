@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--stop-after", type=float, help=tr("minutes of this call; run it again to go on", "この実行の分数。もう一度実行すると続きから")
     )
     parser.add_argument("--device", default="auto", help=tr("cpu, cuda, mps or auto", "cpu, cuda, mps または auto"))
+    parser.add_argument(
+        "--now", action="store_true", help=tr("do not train: take the last checkpoint", "学習せず、最後のチェックポイントを使う")
+    )
     parser.add_argument("--export", type=Path, help=tr("write the finished model folder here", "完成したモデルフォルダの書き出し先"))
 
 
@@ -39,13 +42,14 @@ def run(args: argparse.Namespace) -> int:
     """Train; 0 when the part is complete, also when --stop-after ended the session early."""
     import torch
 
-    from ..training.embedded import Making, export
+    from ..training.card import card
+    from ..training.embedded import Making, export, stages
     from ..training.settings import read_recipe
 
     device = ("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device
     recipe = read_recipe(args.config)
     making = Making(recipe, args.folder, args.pack, minutes=args.minutes, stop_after=args.stop_after, device=device)
-    model = making.run("diffusion" if args.part == "all" else args.part)
+    model = making.run("diffusion" if args.part == "all" else args.part, now=args.now)
     if model is None:
         print(
             tr(f"kept in {args.folder}; run the same command to go on", f"{args.folder} に保存しました。同じコマンドで続きます"),
@@ -53,6 +57,6 @@ def run(args: argparse.Namespace) -> int:
         )
         return 0
     if args.export is not None:
-        export(model, args.export)
+        export(model, args.export, card(model, recipe, args.config, stages(args.folder)))
         print(args.export)
     return 0

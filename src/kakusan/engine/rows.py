@@ -3,10 +3,10 @@
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from ..errors import KakusanError
+from ..run import column
 from ..types import Work
 
 
@@ -53,15 +53,3 @@ def form(value: Any, model: str) -> Hashable:
 def collate(rows: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
     """Rows of one kind as the arguments of a network, which have a batch dimension in front: (n ...) for each column."""
     return tuple(column(values) for values in zip(*rows, strict=True))
-
-
-def column(values: Sequence[Any]) -> Any:
-    """Tensors stacked; numbers as float32 (n,); named tuples field by field; None stays None."""
-    first = values[0]
-    if first is None:
-        return None
-    if isinstance(first, Tensor):
-        return torch.stack(list(values))  # n ...
-    if isinstance(first, tuple):
-        return type(first)(*(column(field) for field in zip(*values, strict=True)))
-    return torch.tensor(values, dtype=torch.float32)  # n

@@ -5,6 +5,7 @@ It never sees the judged model. Each question (object, colour, background, ...) 
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..data.pictures import Pictures, World, attributes
+from ..data.pictures import PAINTS, Attributes, Pictures, Scene, World, attributes
 
 OWN = "own colour"
 
@@ -28,7 +29,7 @@ class Judge(nn.Module):
         super().__init__()
         self.questions = {name: tuple(answers) for name, answers in questions.items()}
         widths = (3, 32, 64, 128, 256)
-        self.body = nn.Sequential(*(_halving(a, b) for a, b in zip(widths, widths[1:], strict=False)), nn.Flatten())  # n 256*4*4
+        self.body = nn.Sequential(*(_halving(a, b) for a, b in pairwise(widths)), nn.Flatten())  # n 256*4*4
         self.heads = nn.ModuleDict({name: nn.Linear(256 * 16, len(answers)) for name, answers in self.questions.items()})
 
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:
@@ -47,19 +48,22 @@ class Judge(nn.Module):
 
 def questions_of(world: World) -> dict[str, tuple[str, ...]]:
     """What can be asked about pictures of a world: its things, the colours they are painted in, what is behind them."""
-    from ..data.pictures import PAINTS
-
     return {"object": tuple(world.concepts), "colour": (OWN, *PAINTS), "background": tuple(world.colours)}
 
 
-def truth(scenes: Sequence[object]) -> dict[str, list[str]]:
+def truth(scenes: Sequence[Scene]) -> dict[str, list[str]]:
     """The right answers for generator scenes."""
-    facts = [attributes(scene) for scene in scenes]  # type: ignore[arg-type]
+    facts = [attributes(scene) for scene in scenes]
     return {
         "object": [fact.concepts[0] for fact in facts],
-        "colour": [fact.colours[0] or OWN for fact in facts],
+        "colour": [painted(fact) for fact in facts],
         "background": [fact.background for fact in facts],
     }
+
+
+def painted(facts: Attributes) -> str:
+    """The colour that the first thing is painted in, or OWN."""
+    return OWN if facts.colours[0] is None else facts.colours[0]
 
 
 def train_judge(
@@ -68,7 +72,7 @@ def train_judge(
     """Trains on pictures first, first + 1, ... of a stream, slightly blurred, shifted in brightness and noisy at random,
     so that it judges what is shown and not how cleanly it was rendered."""
     torch.manual_seed(0)
-    judge = Judge(questions_of(world)).to(memory_format=torch.channels_last)
+    judge = Judge(questions_of(world))
     number = {name: {answer: i for i, answer in enumerate(answers)} for name, answers in judge.questions.items()}
     adam = torch.optim.AdamW(judge.parameters(), 1e-3, weight_decay=0.05)
     generator = torch.Generator().manual_seed(0)
@@ -87,7 +91,8 @@ def train_judge(
         adam.step()
         if on_step is not None:
             on_step(step + 1, loss.item())
-    return judge.eval()
+    judge.eval()
+    return judge
 
 
 def worn(pictures: Tensor, generator: torch.Generator) -> Tensor:
@@ -110,7 +115,8 @@ def load_judge(path: Path) -> Judge:
     with safe_open(path, framework="pt") as file:
         judge = Judge(json.loads(file.metadata()["questions"]))
         judge.load_state_dict({k: file.get_tensor(k) for k in file.keys()})  # noqa: SIM118
-    return judge.eval()
+    judge.eval()
+    return judge
 
 
 def _halving(a: int, b: int) -> nn.Module:

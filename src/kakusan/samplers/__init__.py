@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..types import Noise, Sampler, Sigmas
     from .table import SAMPLERS
 
-__all__ = ["NAMES", "SAMPLERS", "needs_noise", "sample"]
+__all__ = ["NAMES", "SAMPLERS", "named", "needs_noise", "sample"]
 
 
 def __getattr__(name: str) -> Any:
@@ -51,15 +51,31 @@ def sample(name: str, x: "Tensor", sigmas: "Sigmas", noise: "Noise", **options: 
     return function(x, sigmas, noise, **options) if "noise" in parameters else function(x, sigmas, **options)
 
 
-def check_name(name: str) -> None:
-    """Raises KakusanError, with the nearest name, if there is no such sampler."""
+def named(text: str) -> str:
+    """The key in `SAMPLERS` of a sampler's name or label ("DPM++ 2M"), capitals and spaces aside.
+
+    Raises KakusanError, with the nearest name, if there is no such sampler.
+    """
+    keys = {_plain(word): entry.name for entry in NAMES for word in (entry.label, entry.name)}
+    if (key := keys.get(_plain(text))) is not None:
+        return key
     known = [entry.name for entry in NAMES]
-    if name not in known:
-        near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
-        raise KakusanError(
-            f"unknown sampler {name!r}; did you mean {near}? There are: {', '.join(known)}",
-            f"サンプラー {name!r} はありません。{near} のことですか。使えるもの: {', '.join(known)}",
-        )
+    near = keys[get_close_matches(_plain(text), keys, n=1, cutoff=0.0)[0]]
+    raise KakusanError(
+        f"unknown sampler {text!r}; did you mean {near}? There are: {', '.join(known)}",
+        f"サンプラー {text!r} はありません。{near} のことですか。使えるもの: {', '.join(known)}",
+    )
+
+
+def check_name(name: str) -> None:
+    """Raises KakusanError, with the nearest name, if `name` is no key in `SAMPLERS`."""
+    if name not in (entry.name for entry in NAMES):
+        near = named(name)
+        raise KakusanError(f"unknown sampler {name!r}; did you mean {near}?", f"サンプラー {name!r} はありません。{near} のことですか。")
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def _check_options(name: str, options: dict[str, Any], known: list[str]) -> None:

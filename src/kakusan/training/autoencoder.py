@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..models.autoencoder import Autoencoder, AutoencoderConfig
-from .loop import still
+from .loop import channels_last, still
 from .pool import Pool
 from .settings import AutoencoderSettings
 from .sheets import save_sheet
@@ -31,7 +31,7 @@ class AutoencoderTraining:
         torch.manual_seed(settings.optimiser.seed)
         autoencoder = Autoencoder(self.config)
         still(autoencoder)
-        self.module: nn.Module = autoencoder.to(memory_format=torch.channels_last)
+        self.module = channels_last(autoencoder)
 
     def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Negative log-likelihood under a Laplace distribution, its edges, and the KL divergence, all per number."""
@@ -44,7 +44,7 @@ class AutoencoderTraining:
         kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean()
         return error + self.settings.kl * kl, {"kl": kl.item()}
 
-    def sheet(self, module: nn.Module, folder: Path, step: int) -> dict[str, float]:
+    def sheet(self, module: Autoencoder, folder: Path, step: int) -> dict[str, float]:
         """Held-out pictures above their reconstructions; peak signal-to-noise ratio in dB."""
         x = self.pool.batch(self.pool.held_out(128))
         y = reconstruct(module, x)
@@ -52,11 +52,11 @@ class AutoencoderTraining:
         return {"psnr": psnr(y, x)}
 
 
-def reconstruct(autoencoder: nn.Module, x: Tensor) -> Tensor:
+def reconstruct(autoencoder: Autoencoder, x: Tensor) -> Tensor:
     """Decode the mean of the encoding, 32 pictures at a time."""
     device = next(autoencoder.parameters()).device
     with torch.inference_mode():
-        parts = [autoencoder.decode(autoencoder.encode(part.to(device))[0]).cpu() for part in x.split(32)]
+        parts = [autoencoder.decode(autoencoder.encode(part.to(device))[0]).cpu() for part in torch.split(x, 32)]
     return torch.cat(parts).clamp(-1, 1)
 
 

@@ -38,13 +38,13 @@ class ClipTraining:
     def __init__(self, settings: ClipSettings, pool: Pool, tokenizer: Tokenizer):
         self.settings, self.pool, self.tokenizer = settings, pool, tokenizer
         text = ClipTextConfig(
-            vocab=settings.vocab,
+            vocab=len(tokenizer),
             width=settings.width,
             layers=settings.layers,
             heads=settings.heads,
             feedforward=4 * settings.width,
             projection=settings.projection,
-            end_token=settings.vocab - 1,
+            end_token=tokenizer.end,
         )
         image = ClipImageConfig(
             size=pool.stream.size,
@@ -58,20 +58,20 @@ class ClipTraining:
         torch.manual_seed(settings.optimiser.seed)
         towers = Towers(text, image)
         nn.init.normal_(towers.text.token_embedding.weight, std=settings.embedding_std)
-        self.module: nn.Module = towers
+        self.module = towers
 
     def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Symmetric cross-entropy over the batch's matrix of similarities."""
         device = next(self.module.parameters()).device
         indices = torch.randint(self.pool.count, (batch,), generator=generator)
-        ids = trimmed(token_ids(self.tokenizer, self.pool.captions(indices, generator)), self.settings.vocab - 1)
+        ids = trimmed(token_ids(self.tokenizer, self.pool.captions(indices, generator)), self.tokenizer.end)
         text, image = self.module(ids.to(device), self.pool.batch(indices).to(device))
         logits = self.module.log_scale.exp().clamp(max=100) * image @ text.T
         right = torch.arange(batch, device=device)
         loss = (F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2
         return loss, {"accuracy": (logits.argmax(1) == right).float().mean().item()}
 
-    def sheet(self, module: nn.Module, folder: Path, step: int) -> dict[str, float]:
+    def sheet(self, module: Towers, folder: Path, step: int) -> dict[str, float]:
         """How often a held-out picture finds its own caption among 128; and the spread of captions (0: all look the same)."""
         indices = self.pool.held_out(128)
         ids = token_ids(self.tokenizer, self.pool.captions(indices, torch.Generator().manual_seed(1)))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -11,11 +12,12 @@ from ..models.unet import UNet, UNetConfig
 from ..pipeline import Pipeline
 from ..schedules import NoiseSchedule
 from .clip import token_ids
-from .loop import still
+from .loop import channels_last, still
 from .pool import Pool
 from .settings import DiffusionSettings
 from .sheets import save_sheet
 
+Latents = npt.NDArray[np.float16]
 WATCHED = (900, 600, 300)  # timesteps at which the log shows the loss: layout, shape, detail
 
 
@@ -27,7 +29,7 @@ class DiffusionTraining:
 
     name = "diffusion"
 
-    def __init__(self, settings: DiffusionSettings, pool: Pool, model: ModelFolder, latents: np.ndarray):
+    def __init__(self, settings: DiffusionSettings, pool: Pool, model: ModelFolder, latents: Latents):
         self.settings, self.pool, self.model, self.latents = settings, pool, model, latents
         self.scale = model.autoencoder.config.scale
         text = model.text.config
@@ -46,7 +48,7 @@ class DiffusionTraining:
         unet = UNet(self.config)
         still(unet)
         nn.init.zeros_(unet.conv_out.weight)
-        self.module: nn.Module = unet.to(memory_format=torch.channels_last)
+        self.module = channels_last(unet)
         self.alphas = torch.tensor(model.schedule.alphas_cumprod(), dtype=torch.float32)
 
     def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -64,7 +66,7 @@ class DiffusionTraining:
             error = error * snr_weight(self.alphas[t], self.settings).to(error.device)
         return error.mean(), {}
 
-    def errors(self, unet: nn.Module, z: Tensor, noise: Tensor, t: Tensor, captions: list[str]) -> Tensor:
+    def errors(self, unet: UNet, z: Tensor, noise: Tensor, t: Tensor, captions: list[str]) -> Tensor:
         """Squared error of the prediction for each picture (n)."""
         device = next(unet.parameters()).device
         a = self.alphas[t][:, None, None, None]
@@ -72,7 +74,8 @@ class DiffusionTraining:
         target = a.sqrt() * noise - (1 - a).sqrt() * z if self.settings.prediction == "v_prediction" else noise
         context = self.states(captions, device)
         predicted = unet(x.to(device, memory_format=torch.channels_last), t.to(device), context)
-        return ((predicted - target.to(device)) ** 2).mean((1, 2, 3))
+        error: Tensor = ((predicted - target.to(device)) ** 2).mean((1, 2, 3))
+        return error
 
     def states(self, captions: list[str], device: torch.device) -> Tensor:
         """The frozen tower's view of the captions (n l d); each distinct caption is read once."""
@@ -80,7 +83,7 @@ class DiffusionTraining:
         place = {caption: i for i, caption in enumerate(distinct)}
         text = self.model.text.to(device)
         with torch.no_grad():
-            states = text(token_ids(self.model.tokenizer, distinct).to(device))
+            states: Tensor = text(token_ids(self.model.tokenizer, distinct).to(device))
         return states[[place[caption] for caption in captions]]
 
     def sample_latents(self, indices: Tensor, generator: torch.Generator) -> Tensor:
@@ -88,7 +91,7 @@ class DiffusionTraining:
         mean, std = torch.from_numpy(self.latents[indices.numpy()]).float().chunk(2, 1)
         return (mean + std * torch.randn(mean.shape, generator=generator)) * self.scale
 
-    def sheet(self, module: nn.Module, folder: Path, step: int) -> dict[str, float]:
+    def sheet(self, module: UNet, folder: Path, step: int) -> dict[str, float]:
         """Pictures of held-out captions, the loss at three timesteps, and what a wrong caption costs there (text gain)."""
         generator = torch.Generator().manual_seed(1)
         indices = self.pool.held_out(64)
@@ -115,19 +118,24 @@ def snr_weight(alphas: Tensor, settings: DiffusionSettings) -> Tensor:
     return capped / (snr + 1) if settings.prediction == "v_prediction" else capped / snr
 
 
-def encode_pool(model: ModelFolder, pool: Pool, path: Path, device: str) -> np.ndarray:
+def encode_pool(model: ModelFolder, pool: Pool, path: Path, device: str) -> Latents:
     """Mean and standard deviation of every picture's latent (n 2c h w, float16), made once and mapped into memory."""
     if path.exists():
-        return np.load(path, mmap_mode="r")
+        return _mapped(path)
     autoencoder, parts = model.autoencoder.to(device), []
     with torch.inference_mode():
-        for chunk in torch.arange(len(pool.images)).split(256):
+        for chunk in torch.split(torch.arange(len(pool.images)), 256):
             mean, logvar = autoencoder.encode(pool.batch(chunk).to(device, memory_format=torch.channels_last))
             parts.append(torch.cat([mean, torch.exp(0.5 * logvar)], 1).half().cpu().numpy())
     fresh = path.with_suffix(".new.npy")
     np.save(fresh, np.concatenate(parts))
     fresh.replace(path)
-    return np.load(path, mmap_mode="r")
+    return _mapped(path)
+
+
+def _mapped(path: Path) -> Latents:
+    latents: Latents = np.load(path, mmap_mode="r")
+    return latents
 
 
 def schedule_of(settings: DiffusionSettings) -> NoiseSchedule:

@@ -4,23 +4,21 @@ Every stage resumes where it was, and is skipped once it is complete: run the sa
 """
 
 import dataclasses
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from ..data.pictures import Pictures
 from ..formats.folder import ModelFolder, write_folder
+from ..models.autoencoder import Autoencoder
 from ..models.unet import UNet
 from ..prompts.bpe_training import train as train_tokenizer
 from ..prompts.tokenizer import Tokenizer
 from ..words import words
+from . import checkpoint
 from .autoencoder import AutoencoderTraining
 from .clip import ClipTraining, Towers
 from .diffusion import DiffusionTraining, encode_pool, schedule_of
-from .loop import Trainee, fit
+from .loop import M, Run, Trainee, fit
 from .pool import Pool, Stream
 from .settings import Optimiser, Recipe
 
@@ -40,8 +38,11 @@ class Making:
         folder.mkdir(parents=True, exist_ok=True)
         self.pool = Pool(folder, Stream(str(pack), recipe.world, recipe.seed, recipe.size), recipe.pictures)
 
-    def run(self, last: str = "diffusion") -> ModelFolder | None:
-        """All stages up to `last`; the finished model, or None if the session's minutes ran out or `last` came first."""
+    def run(self, last: str = "diffusion", now: bool = False) -> ModelFolder | None:
+        """All stages up to `last`; the finished model, or None if the session's minutes ran out or `last` came first.
+
+        now: take the diffusion stage as its last checkpoint has it, to look at a run that goes on elsewhere.
+        """
         autoencoder = self.trained(AutoencoderTraining(self.recipe.autoencoder, self.pool), self.recipe.autoencoder.optimiser, 0)
         if autoencoder is None or last == "autoencoder":
             return None
@@ -53,11 +54,14 @@ class Making:
         latents = encode_pool(model, self.pool, self.folder / "latents.npy", self.device)
         training = DiffusionTraining(self.recipe.diffusion, self.pool, model, latents)
         model.unet = UNet(training.config)  # the sheets need a whole folder
-        unet = self.trained(training, self.recipe.diffusion.optimiser, 2)
+        unet = self.trained(training, self.recipe.diffusion.optimiser, 2, now=now)
         return None if unet is None else dataclasses.replace(model, unet=unet)
 
-    def trained(self, trainee: Trainee, settings: Optimiser, share: int) -> nn.Module | None:
-        """A stage's EMA weights once it is complete, training as far as the session's minutes go."""
+    def trained(self, trainee: Trainee[M], settings: Optimiser, share: int, now: bool = False) -> M | None:
+        """A stage's EMA weights once it is complete, training as far as the session's minutes go; or as they are now."""
+        if now:
+            run = Run(trainee, settings, self.device)
+            return run.ema if run.restore(self.folder / trainee.name) else None
         minutes = None if self.minutes is None else self.minutes * self.recipe.shares[share]
         folder = self.folder / trainee.name
         module, complete = fit(trainee, settings, folder, minutes=minutes, stop_after=self.stop_after, device=self.device)
@@ -70,13 +74,12 @@ class Making:
             train_tokenizer(self.pool.texts(), self.recipe.clip.vocab).save(folder)
         return Tokenizer.from_folder(folder)
 
-    def without_unet(self, autoencoder: nn.Module, towers: nn.Module, tokenizer: Tokenizer) -> ModelFolder:
+    def without_unet(self, autoencoder: Autoencoder, towers: Towers, tokenizer: Tokenizer) -> ModelFolder:
         """The folder as the diffusion stage finds it. The latents' scale is measured: it makes their variance 1."""
-        assert isinstance(towers, Towers)
         autoencoder.config = dataclasses.replace(autoencoder.config, scale=self.measured_scale(autoencoder))
         return ModelFolder(
             unet=None,  # type: ignore[arg-type]
-            autoencoder=autoencoder,  # type: ignore[arg-type]
+            autoencoder=autoencoder,
             text=towers.text,
             tokenizer=tokenizer,
             schedule=schedule_of(self.recipe.diffusion),
@@ -85,11 +88,11 @@ class Making:
             settings={"defaults": DEFAULTS, "words": self.words(), "log_scale": towers.log_scale.item()},
         )
 
-    def measured_scale(self, autoencoder: nn.Module) -> float:
+    def measured_scale(self, autoencoder: Autoencoder) -> float:
         """One over the standard deviation of latents (Rombach et al. 2022, appendix G), rounded to 5 digits."""
         with torch.inference_mode():
             images = self.pool.batch(torch.arange(1024)).to(self.device)
-            latents = torch.cat([autoencoder.encode(part)[0] for part in images.split(64)])
+            latents = torch.cat([autoencoder.encode(part)[0] for part in torch.split(images, 64)])
         return round(1 / latents.std().item(), 5)
 
     def words(self) -> list[str]:
@@ -98,30 +101,12 @@ class Making:
         return sorted(seen)
 
 
-def checkpointed(folder: Path, recipe: Recipe, pack: Path) -> ModelFolder:
-    """The model as far as its diffusion stage has come: for looking at a run that goes on elsewhere."""
-    making = Making(recipe, folder, pack, minutes=None, stop_after=0.0, device="cpu")
-    model = making.run()
-    assert model is not None, "the autoencoder and the towers are not trained yet"
-    return model
+def export(model: ModelFolder, destination: Path, text: str) -> None:
+    """Write the folder that ships: half precision, files of at most 16 MB, with its card, in the place of an older one."""
+    write_folder(dataclasses.replace(model, card=text), destination, dtype=torch.float16, replace=True)
 
 
-def export(model: ModelFolder, destination: Path, card: Callable[[ModelFolder], str]) -> None:
-    """Write the folder that ships: half precision, files of at most 16 MB, with its card."""
-    write_folder(dataclasses.replace(model, card=card(model)), destination, dtype=torch.float16)
-
-
-def facts(folder: Path) -> dict[str, object]:
-    """What the card says of a run: steps and minutes of each stage."""
-    from . import checkpoint
-
-    found = {}
-    for stage in STAGES:
-        if loaded := checkpoint.load(folder / stage):
-            found[stage] = {"steps": loaded[1]["step"], "minutes": round(loaded[1]["seconds"] / 60, 1)}
-    return json.loads(json.dumps(found))
-
-
-def pictures_of(recipe: Recipe, pack: Path, seed: int) -> Pictures:
-    """A stream of the recipe's world that no pool used (another seed), for judging."""
-    return Stream(str(pack), recipe.world, seed, recipe.size).open()
+def stages(folder: Path) -> dict[str, dict[str, float]]:
+    """Steps and minutes of each stage of a run, so far."""
+    found = {name: checkpoint.load(folder / name) for name in STAGES}
+    return {name: {"steps": got[1]["step"], "minutes": round(got[1]["seconds"] / 60, 1)} for name, got in found.items() if got}

@@ -4,6 +4,7 @@ import csv
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from ..messages import tr
 
@@ -13,7 +14,7 @@ class Log:
 
     def __init__(self, folder: Path):
         self.path = folder / "log.csv"
-        self.board = _tensorboard(folder)
+        self.board: Any = _tensorboard(folder)
 
     def write(self, step: int, figures: dict[str, float]) -> None:
         """One row a figure (step, name, value): columns never have to be known beforehand."""
@@ -59,9 +60,9 @@ class Progress:
             print(file=sys.stderr, flush=True)
 
 
-def _tensorboard(folder: Path):  # type: ignore[no-untyped-def]
+def _tensorboard(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder / "tensorboard"))

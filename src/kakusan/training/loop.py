@@ -10,7 +10,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,18 +20,20 @@ from . import checkpoint
 from .log import Log, Progress
 from .settings import Optimiser
 
+M = TypeVar("M", bound=nn.Module)
 
-class Trainee(Protocol):
+
+class Trainee(Protocol[M]):
     """What is trained: a module, and its loss at one step."""
 
     name: str
-    module: nn.Module
+    module: M
 
     def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """The loss (a scalar with gradients) of one batch, and figures for the log; all randomness from `generator`."""
         ...
 
-    def sheet(self, module: nn.Module, folder: Path, step: int) -> dict[str, float]:
+    def sheet(self, module: M, folder: Path, step: int) -> dict[str, float]:
         """Look at `module` (the EMA weights): save pictures into `folder`, return figures for the log."""
         ...
 
@@ -52,14 +54,14 @@ LAST = ("conv2", "attn.proj_out", "attn.to_out")  # what ends a residual branch,
 
 
 def fit(
-    trainee: Trainee,
+    trainee: Trainee[M],
     settings: Optimiser,
     folder: Path,
     *,
     minutes: float | None = None,
     device: str = "cpu",
     stop_after: float | None = None,
-) -> tuple[nn.Module, bool]:
+) -> tuple[M, bool]:
     """Train until `settings.steps`, or for `minutes` in all; resumes from `folder`. Returns the EMA module, and whether it is complete.
 
     minutes: the run's whole length, over all its sessions, instead of `steps`; stop_after: minutes of this session, after
@@ -99,14 +101,16 @@ def fit(
     return run.ema, run.finished()
 
 
-class Run:
+class Run(Generic[M]):
     """The tensors of a run: weights, their moving average, and AdamW's moments."""
 
-    def __init__(self, trainee: Trainee, settings: Optimiser, device: str):
-        self.trainee, self.settings, self.device = trainee, settings, device
-        self.module = trainee.module.to(device).train()
-        self.ema = _copy(self.module)
-        decay, plain = [], []
+    def __init__(self, trainee: Trainee[M], settings: Optimiser, device: str):
+        self.trainee: Trainee[M] = trainee
+        self.settings, self.device = settings, device
+        self.module: M = trainee.module.to(device).train()
+        self.ema: M = copy.deepcopy(self.module).eval().requires_grad_(False)
+        decay: list[nn.Parameter] = []
+        plain: list[nn.Parameter] = []
         for parameter in self.module.parameters():
             (decay if parameter.ndim > 1 else plain).append(parameter)
         groups = [{"params": decay, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
@@ -114,9 +118,11 @@ class Run:
         self.clock = Clock(fall_from=_fall_from(settings, settings.steps), fall_to=settings.steps)
 
     def finished(self) -> bool:
+        """Whether the last step, as far as it is settled, has been made."""
         return 0 < self.clock.fall_to <= self.clock.step
 
     def step(self) -> dict[str, float]:
+        """One step, unless its numbers are not finite: then the figures say so and nothing has changed."""
         clock, settings = self.clock, self.settings
         for group in self.adam.param_groups:
             group["lr"] = settings.rate * rate(clock, settings)
@@ -144,6 +150,7 @@ class Run:
                 kept.copy_(fresh)
 
     def save(self, folder: Path) -> None:
+        """Write the whole state."""
         tensors = {f"weights.{k}": v for k, v in self.module.state_dict().items()}
         tensors |= {f"ema.{k}": v for k, v in self.ema.state_dict().items()}
         for number, state in self.adam.state_dict()["state"].items():
@@ -151,6 +158,7 @@ class Run:
         checkpoint.save(folder, tensors, vars(self.clock))
 
     def restore(self, folder: Path) -> bool:
+        """Take up the state that `save` wrote; False where there is none."""
         found = checkpoint.load(folder)
         if found is None:
             return False
@@ -224,6 +232,11 @@ def still(module: nn.Module) -> None:
                 nn.init.zeros_(part.bias)
 
 
+def channels_last(module: M) -> M:
+    """The module with its convolutions' weights in the order that CPUs and tensor cores like best."""
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
 def keep_memory() -> None:
     """Tell glibc to keep freed memory: without it each step maps and zeroes its activations anew (31 -> 41 samples/s measured)."""
     try:
@@ -232,10 +245,6 @@ def keep_memory() -> None:
         libc.mallopt(ctypes.c_int(-1), ctypes.c_int((1 << 31) - 1))  # M_TRIM_THRESHOLD
     except (OSError, AttributeError):
         pass  # another C library: nothing to tell
-
-
-def _copy(module: nn.Module) -> nn.Module:
-    return copy.deepcopy(module).eval().requires_grad_(False)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -80,7 +80,8 @@ def _rendered(path: Path, stream: Stream, count: int) -> npt.NDArray[np.uint8]:
         _render(fresh, stream, count)
         os.replace(fresh, path)
         label.write_text(json.dumps(facts))
-    return np.load(path, mmap_mode="r")
+    images: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    return images
 
 
 def _render(path: Path, stream: Stream, count: int) -> None:

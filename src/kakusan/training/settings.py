@@ -124,7 +124,7 @@ def build(kind: type[T], table: Mapping[str, Any], where: str) -> T:
                 f"{where}: 未知の設定 {key!r}。使えるもの: {', '.join(fields)}",
             )
         if isinstance(value, dict):
-            values[key] = build(type(fields[key].default_factory()), value, f"{where}: {key}")  # type: ignore[misc]
+            values[key] = build(type(getattr(kind(), key)), value, f"{where}: {key}")
         else:
             values[key] = tuple(value) if isinstance(value, list) else value
     return kind(**values)

@@ -1,0 +1,113 @@
+"""The card of a trained model: what it knows, what it cannot do, what it was made of, and how well it does."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import nn
+
+from ..data.pictures import WORLDS
+from ..formats.folder import ModelFolder
+from .settings import Recipe
+
+START, STOP = "<!-- figures: benchmarks/embedded.py -->", "<!-- end of figures -->"
+
+CARD = """---
+license: apache-2.0
+language: [en, ja]
+pipeline_tag: text-to-image
+---
+
+# {name}
+
+A very small latent diffusion model in the exact form of Stable Diffusion 1 (text tower, U-Net with cross-attention, KL
+autoencoder), trained from nothing by `kakusan train all --config {config}`. It ships inside the package so that the first
+command on a machine without network draws something; it is no rival to models a hundred times its size.
+
+| part | parameters |
+|---|---|
+| U-Net, channels {channels} | {unet:,} |
+| autoencoder, factor {factor}, {latent} latent channels, scale {scale} | {autoencoder:,} |
+| text tower, {layers} layers of width {width}, {vocab} tokens | {text:,} |
+| image tower (for similarity; not used to draw) | {image:,} |
+
+Pictures of {size} x {size}, {prediction}, default {steps} steps of {sampler}, scale {guidance}.
+
+## What it knows
+
+One thing in front of a plain background, in English or Japanese, in its own or another colour.
+
+- things: {concepts}
+- backgrounds: {colours}
+
+## What it does not know
+
+Everything else. Other words still give a picture, and kakusan says which words the model never met. It knows no scenes, no
+several things at once, no counts, no positions, no styles, no people, no writing. Small features (eyes, keys of a phone) are
+soft. It was shown drawings of two renderings that share their outlines, so there is little variety.
+
+## How well it does
+
+Judged by a network trained on the generator's pictures alone, on 400 prompts it draws once each
+(`python benchmarks/embedded.py`). "unseen wording" are sentences that no training caption used; "held-out" are pairs of a thing
+and a colour, or of a thing and a background, that no training picture showed.
+
+{start}
+not measured yet
+{stop}
+
+## How it was made
+
+{count:,} pictures composed by the project's generator (world "{world}"; docs/training-pictures.md), captions in English and
+Japanese made anew at every step. CPU, two cores: {stages}.
+
+The drawings come from Microsoft Fluent Emoji (MIT licence, copyright Microsoft Corporation) and, in larger worlds, Google Noto
+Emoji (Apache-2.0, copyright Google LLC). No photographs, no pictures of real people, nothing collected from the web.
+The weights are under Apache-2.0, as the project is.
+"""
+
+
+def card(model: ModelFolder, recipe: Recipe, config: str, stages: Mapping[str, Mapping[str, float]]) -> str:
+    """The card's text, with a place for figures. stages: steps and minutes of each."""
+    world, defaults = WORLDS[recipe.world], model.settings["defaults"]
+    said = ", ".join(f"{name} {facts['steps']:,} steps in {facts['minutes']} minutes" for name, facts in stages.items())
+    return CARD.format(
+        name=recipe.name,
+        config=config,
+        channels=" ".join(map(str, model.unet.config.channels)),
+        factor=model.autoencoder.factor,
+        latent=model.autoencoder.config.latent_channels,
+        scale=model.autoencoder.config.scale,
+        layers=model.text.config.layers,
+        width=model.text.config.width,
+        vocab=model.text.config.vocab,
+        unet=_count(model.unet),
+        autoencoder=_count(model.autoencoder),
+        text=_count(model.text),
+        image=_count(model.image),
+        size=recipe.size,
+        prediction=model.schedule.prediction,
+        steps=defaults["steps"],
+        sampler=defaults["sampler"],
+        guidance=defaults["scale"],
+        concepts=", ".join(world.concepts),
+        colours=", ".join(world.colours),
+        count=recipe.pictures,
+        world=recipe.world,
+        stages=said,
+        start=START,
+        stop=STOP,
+    )
+
+
+def write_figures(path: Path, figures: str) -> None:
+    """Put a table into the card's place for figures. Raises ValueError if the file has no such place."""
+    text = path.read_text(encoding="utf-8")
+    fresh, found = re.subn(f"{re.escape(START)}.*{re.escape(STOP)}", lambda _: f"{START}\n{figures}\n{STOP}", text, flags=re.DOTALL)
+    if not found:
+        raise ValueError(f"{path} has no place for figures ({START})")
+    path.write_text(fresh, encoding="utf-8")
+
+
+def _count(module: nn.Module | None) -> int:
+    return 0 if module is None else sum(p.numel() for p in module.parameters())
