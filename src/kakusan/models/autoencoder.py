@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import Attention, ResBlock, picture, pixels
+from .blocks import Attention, ResBlock, activated, picture, pixels
 
 EPS = 1e-6
 
@@ -86,7 +86,7 @@ class Encoder(nn.Module):
         x = self.conv_in(x)
         for level in self.down:
             x = level(x)
-        x = self.conv_out(F.silu(self.norm_out(self.mid(x))))
+        x = self.conv_out(activated(self.norm_out(self.mid(x))))
         return x
 
 
@@ -111,7 +111,7 @@ class Decoder(nn.Module):
         x = self.mid(self.conv_in(x))
         for level in self.up:
             x = level(x)
-        x = self.conv_out(F.silu(self.norm_out(x)))
+        x = self.conv_out(activated(self.norm_out(x)))
         return x
 
 

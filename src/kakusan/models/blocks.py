@@ -3,6 +3,7 @@
 n images, c channels, h w height and width, l tokens (pixels of a picture, or words), k heads, d width of a head.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -24,10 +25,10 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> Tensor:
         """Features (n c' h w) of features (n c h w) and the noise level's embedding (n t)."""
-        y: Tensor = self.conv1(F.silu(self.norm1(x)))  # n c' h w
+        y: Tensor = self.conv1(activated(self.norm1(x)))  # n c' h w
         if self.time is not None and time is not None:
             y = y + self.time(F.silu(time))[:, :, None, None]
-        y = self.conv2(F.silu(self.norm2(y)))
+        y = self.conv2(activated(self.norm2(y)))
         return (x if self.skip is None else self.skip(x)) + y
 
 
@@ -77,7 +78,7 @@ class TransformerBlock(nn.Module):
         x = x + self.attn1(self.norm1(x), context if self.only_cross else None)
         x = x + self.attn2(self.norm2(x), context)
         value, gate = self.ff_in(self.norm3(x)).chunk(2, dim=-1)  # n hw 4c each
-        x = x + self.ff_out(value * F.gelu(gate))
+        x = x + self.ff_out(F.gelu(gate).mul_(value))
         return x
 
 
@@ -104,11 +105,17 @@ class SpatialTransformer(nn.Module):
         return x + y
 
 
+def activated(normed: Tensor) -> Tensor:
+    """SiLU of what a norm has just made (Elfwing et al. 2017), in its place: a fresh buffer costs more than the arithmetic."""
+    return F.silu(normed, inplace=True)
+
+
 def pixels(x: Tensor) -> Tensor:
-    """A feature map (n c h w) as tokens (n hw c)."""
-    return x.flatten(2).transpose(1, 2)
+    """A feature map (n c h w) as tokens (n hw c), each in one piece of memory: all that follows goes over them many times."""
+    return x.flatten(2).transpose(1, 2).contiguous()
 
 
 def picture(tokens: Tensor, like: Tensor) -> Tensor:
-    """Tokens (n hw c) as a feature map (n c h w) of the height and width of `like`."""
-    return tokens.transpose(1, 2).reshape(like.shape)
+    """Tokens (n hw c) as a feature map (n c h w) of the shape and memory format of `like`."""
+    last = like.is_contiguous(memory_format=torch.channels_last)
+    return tokens.transpose(1, 2).reshape(like.shape).contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import ResBlock, SpatialTransformer
+from .blocks import ResBlock, SpatialTransformer, activated
 
 EPS = 1e-5
 
@@ -97,7 +97,7 @@ class UNet(nn.Module):
         x = self.mid(skips[-1], time, context)
         for up in self.up:
             x = up(x, skips, time, context)
-        x = self.conv_out(F.silu(self.norm_out(x)))
+        x = self.conv_out(activated(self.norm_out(x)))
         return x
 
 
