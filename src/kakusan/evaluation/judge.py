@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..data.pictures import PAINTS, Attributes, Pictures, Scene, World, attributes
 
 OWN = "own colour"
+HIDDEN = "hidden"
 
 
 class Judge(nn.Module):
@@ -57,13 +58,13 @@ def truth(scenes: Sequence[Scene]) -> dict[str, list[str]]:
     return {
         "object": [fact.concepts[0] for fact in facts],
         "colour": [painted(fact) for fact in facts],
-        "background": [fact.background for fact in facts],
+        "background": [fact.background or HIDDEN for fact in facts],
     }
 
 
 def painted(facts: Attributes) -> str:
     """The colour that the first thing is painted in, or OWN."""
-    return OWN if facts.colours[0] is None else facts.colours[0]
+    return facts.colours[0] or OWN
 
 
 def train_judge(

@@ -61,9 +61,13 @@ def read_schedule(file: Path) -> NoiseSchedule:
 
 
 def write_schedule(schedule: NoiseSchedule) -> dict[str, object]:
-    """scheduler_config.json as SD1 has it; for zero terminal SNR, which PNDM cannot do, DDIM's."""
+    """scheduler_config.json as SD1 has it, PNDM's; as SD2 has it, DDIM's, for a network that predicts v.
+
+    diffusers' PNDM averages v where PLMS averages the noise in it, and cannot do zero terminal SNR.
+    """
+    other = schedule.zero_terminal_snr or schedule.prediction == "v_prediction"
     config: dict[str, object] = {
-        "_class_name": "DDIMScheduler" if schedule.zero_terminal_snr else "PNDMScheduler",
+        "_class_name": "DDIMScheduler" if other else "PNDMScheduler",
         "_diffusers_version": DIFFUSERS,
         "beta_end": schedule.beta_end,
         "beta_schedule": schedule.kind,

@@ -1,0 +1,86 @@
+"""The model that ships: its files, its agreement with diffusers, and that it draws what it is asked."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from peers import draw, levels, peer, same
+
+import kakusan
+from kakusan.pipeline import EMBEDDED, Pipeline
+
+CORNERS = np.s_[[0, 0, -1, -1], [0, -1, 0, -1]]
+BACKGROUNDS = {
+    "white": (255, 255, 255),
+    "black": (13, 13, 15),
+    "red": (219, 51, 51),
+    "yellow": (250, 222, 76),
+    "green": (76, 184, 92),
+    "blue": (56, 107, 224),
+    "purple": (140, 82, 194),
+    "pink": (250, 173, 204),
+}
+
+
+@pytest.fixture(scope="module")
+def pipe() -> Pipeline:
+    return kakusan.load(device="cpu")
+
+
+def test_files_are_small_enough_to_ship() -> None:
+    sizes = {path: path.stat().st_size for path in EMBEDDED.rglob("*") if path.is_file()}
+    assert max(sizes.values()) <= 16_000_000
+    assert sum(sizes.values()) <= 28_000_000
+
+
+def test_the_card_says_what_it_knows_and_how_well() -> None:
+    card = (EMBEDDED / "README.md").read_text(encoding="utf-8")
+    for part in ("What it knows", "What it does not know", "How it was made", "Microsoft Fluent Emoji", "Apache-2.0"):
+        assert part in card
+    assert "| chance |" in card
+    assert "not measured yet" not in card
+
+
+@pytest.mark.parametrize(
+    ("prompt", "sampler", "schedule", "theirs", "options"),
+    [
+        ("a red apple on a blue background", "ddim", "leading", "", {}),
+        ("青い背景の猫", "dpmpp_2m", "karras", "DPMSolverMultistepScheduler", {"use_karras_sigmas": True, "timestep_spacing": "linspace"}),
+    ],
+)
+def test_diffusers_opens_the_folder_and_draws_the_same_picture(
+    pipe: Pipeline, prompt: str, sampler: str, schedule: str, theirs: str, options: dict[str, object]
+) -> None:
+    ours = pipe(prompt, seed=7, steps=20, sampler=sampler, schedule=schedule, scale=3.0).images[0]
+    largest, share = same(ours, draw(peer(EMBEDDED, theirs, **options), prompt, 7, 20, 3.0))
+    assert largest <= 2, f"a pixel differs by {largest}"
+    assert share < 0.02, f"{share:.3f} of the pixels differ"
+
+
+@pytest.mark.parametrize("name", list(BACKGROUNDS))
+def test_the_background_is_the_one_asked_for(pipe: Pipeline, name: str) -> None:
+    images = pipe([f"a star on a {name} background", f"a {name} background with a house"], seed=3, steps=12).images
+    for image in images:
+        corners = levels(image)[CORNERS].astype(float).mean(0)
+        nearest = min(BACKGROUNDS, key=lambda other: np.linalg.norm(corners - BACKGROUNDS[other]))
+        assert nearest == name, f"the corners are {corners}"
+
+
+def test_the_same_words_in_japanese_give_the_same_background_and_another_thing_another_picture(pipe: Pipeline) -> None:
+    english, japanese, other = pipe(["a cat on a blue background", "青い背景の猫", "a rocket on a blue background"], steps=12, seed=5).images
+    assert np.abs(levels(english)[CORNERS] - levels(japanese)[CORNERS]).max() < 40
+    assert np.abs(levels(english) - levels(other)).mean() > 8
+
+
+def test_words_it_does_not_know_are_named_and_still_drawn(pipe: Pipeline) -> None:
+    result = pipe("a samurai on a blue background", seed=1, steps=4)
+    assert result.notes == ["this model does not know: samurai"]
+    assert result.images[0].size == (64, 64)
+    assert pipe.words_unknown("赤いりんごと侍") == ["侍"]
+    assert pipe.words_unknown("two apples, 水色の背景のペンギン") == ["two"]
+
+
+def test_the_words_are_those_of_the_captions() -> None:
+    words = json.loads(Path(EMBEDDED / "kakusan.json").read_text(encoding="utf-8"))["words"]
+    assert {"apple", "background", "blue", "猫", "背景"} <= set(words)
