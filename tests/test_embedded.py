@@ -68,7 +68,9 @@ def test_the_background_is_the_one_asked_for(pipe: Pipeline, name: str) -> None:
 
 
 def test_the_same_words_in_japanese_give_the_same_background_and_another_thing_another_picture(pipe: Pipeline) -> None:
-    english, japanese, other = pipe(["a cat on a blue background", "青い背景の猫", "a rocket on a blue background"], steps=12, seed=5).images
+    english, japanese, other = pipe(
+        ["a cat on a blue background", "青い背景の猫", "a rocket on a blue background"], steps=12, seed=5
+    ).images
     assert np.abs(levels(english)[CORNERS] - levels(japanese)[CORNERS]).max() < 40
     assert np.abs(levels(english) - levels(other)).mean() > 8
 

@@ -1,6 +1,8 @@
 """The pipeline over a small random model: the same pictures as diffusers, alone as in company, and one line where it cannot."""
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +56,9 @@ def test_a_noise_predicting_model_is_plms_in_both_as_stable_diffusion_1_is(tmp_p
     model = tiny_model()
     model.schedule = NoiseSchedule()
     write_folder(model, tmp_path / "eps", dtype=torch.float32)
-    ours = kakusan.load(tmp_path / "eps", device="cpu")("an apple", seed=5, steps=10, sampler="plms", schedule="leading", scale=4.0).images[0]
+    ours = kakusan.load(tmp_path / "eps", device="cpu")("an apple", seed=5, steps=10, sampler="plms", schedule="leading", scale=4.0).images[
+        0
+    ]
     largest, share = same(ours, draw(peer(tmp_path / "eps"), "an apple", 5, 10, 4.0, width=16, height=16))
     assert largest <= 1, f"a pixel differs by {largest}, {share:.3f} of them differ"
 
@@ -141,3 +145,10 @@ def test_a_folder_that_is_none_and_a_device_that_is_not_there(tmp_path: Path, fo
         kakusan.load(tmp_path)
     with pytest.raises(KakusanError, match=r"device 'toaster' is not there"):
         kakusan.load(folder, device="toaster")
+
+
+def test_loading_and_drawing_leave_torchs_compiler_alone(folder: Path) -> None:
+    """Importing it would double the time to the first picture."""
+    code = f"import sys, kakusan; kakusan.load({str(folder)!r}, device='cpu')('an apple', seed=1); print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -18,6 +18,7 @@ from . import configs, keys_autoencoder, keys_clip, keys_unet
 from .fields import write_json
 from .keys import FOLDER, Row, renamed
 from .safetensors import read_tensors, write_tensors
+from .unfilled import Unfilled
 
 C = TypeVar("C")
 N = TypeVar("N", bound=nn.Module)
@@ -46,7 +47,7 @@ class Part(Generic[C, N]):
         file = path / self.folder / "config.json"
         config = self.read_config(file)
         try:
-            with torch.device("meta"):
+            with torch.device("meta"), Unfilled():
                 network = self.network(config)
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
