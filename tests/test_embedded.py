@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from peers import draw, levels, peer, same
 
 import kakusan
 from kakusan.pipeline import EMBEDDED, Pipeline
+from peers import draw, levels, peer, same
 
 CORNERS = np.s_[[0, 0, -1, -1], [0, -1, 0, -1]]
 BACKGROUNDS = {

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from formats.tiny import tiny_model
-from peers import draw, levels, peer, same
 
 import kakusan
+from formats.tiny import tiny_model
 from kakusan.errors import FileError, KakusanError
 from kakusan.formats.folder import write_folder
 from kakusan.pipeline import Pipeline
 from kakusan.samplers.names import NAMES
 from kakusan.schedules import SCHEDULES, NoiseSchedule
+from peers import draw, levels, peer, same
 
 
 @pytest.fixture(scope="module")
