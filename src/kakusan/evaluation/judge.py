@@ -29,9 +29,9 @@ class Judge(nn.Module):
     def __init__(self, questions: Mapping[str, Sequence[str]]):
         super().__init__()
         self.questions = {name: tuple(answers) for name, answers in questions.items()}
-        widths = (3, 32, 64, 128, 256)
-        self.body = nn.Sequential(*(_halving(a, b) for a, b in pairwise(widths)), nn.Flatten())  # n 256*4*4
-        self.heads = nn.ModuleDict({name: nn.Linear(256 * 16, len(answers)) for name, answers in self.questions.items()})
+        widths = (3, 16, 32, 64, 128)
+        self.body = nn.Sequential(*(_halving(a, b) for a, b in pairwise(widths)), nn.Flatten())  # n 128*4*4
+        self.heads = nn.ModuleDict({name: nn.Linear(128 * 16, len(answers)) for name, answers in self.questions.items()})
 
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:
         """Logits (n answers) of every question."""
