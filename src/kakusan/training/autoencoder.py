@@ -37,12 +37,16 @@ class AutoencoderTraining:
         """Negative log-likelihood under a Laplace distribution, its edges, and the KL divergence, all per number."""
         device = next(self.module.parameters()).device
         x = self.pool.batch(torch.randint(self.pool.count, (batch,), generator=generator)).to(device, memory_format=torch.channels_last)
-        mean, logvar = self.module.encode(x)
+        mean, logvar = self.encode(x)
         noise = torch.randn(mean.shape, generator=generator).to(device)
         y = self.module.decode(mean + torch.exp(0.5 * logvar) * noise)
         error = F.l1_loss(y, x) + 0.5 * F.mse_loss(y, x) + self.settings.edges * edge_loss(y, x)
         kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean()
         return error + self.settings.kl * kl, {"kl": kl.item()}
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of the latents."""
+        return self.module.encode(x)
 
     def sheet(self, module: Autoencoder, folder: Path, step: int) -> dict[str, float]:
         """Held-out pictures above their reconstructions; peak signal-to-noise ratio in dB."""
@@ -50,6 +54,23 @@ class AutoencoderTraining:
         y = reconstruct(module, x)
         save_sheet(torch.cat([x[:16], y[:16]]), folder / f"sheet-{step:06d}.png", columns=16)
         return {"psnr": psnr(y, x)}
+
+
+class DecoderTraining(AutoencoderTraining):
+    """Goes on with the decoder alone: latents stay as they are, so a diffusion model trained on them stays right."""
+
+    name = "decoder"
+
+    def __init__(self, settings: AutoencoderSettings, pool: Pool, trained: Autoencoder):
+        super().__init__(settings, pool)
+        self.module.load_state_dict(trained.state_dict())
+        for part in (self.module.encoder, self.module.moments):
+            part.requires_grad_(False)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, without gradients."""
+        with torch.no_grad():
+            return self.module.encode(x)
 
 
 def reconstruct(autoencoder: Autoencoder, x: Tensor) -> Tensor:

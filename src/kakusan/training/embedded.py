@@ -15,7 +15,7 @@ from ..prompts.bpe_training import train as train_tokenizer
 from ..prompts.tokenizer import Tokenizer
 from ..words import words
 from . import checkpoint
-from .autoencoder import AutoencoderTraining
+from .autoencoder import AutoencoderTraining, DecoderTraining
 from .clip import ClipTraining, Towers
 from .diffusion import DiffusionTraining, encode_pool, schedule_of
 from .loop import M, Run, Trainee, fit
@@ -23,7 +23,7 @@ from .pool import Pool, Stream
 from .settings import Optimiser, Recipe
 
 DEFAULTS = {"steps": 20, "sampler": "dpmpp_2m", "schedule": "karras", "scale": 3.0}
-STAGES = ("autoencoder", "clip", "diffusion")
+STAGES = ("autoencoder", "clip", "diffusion", "decoder")
 
 
 class Making:
@@ -55,7 +55,20 @@ class Making:
         training = DiffusionTraining(self.recipe.diffusion, self.pool, model, latents)
         model.unet = UNet(training.config)  # the sheets need a whole folder
         unet = self.trained(training, self.recipe.diffusion.optimiser, 2, now=now)
-        return None if unet is None else dataclasses.replace(model, unet=unet)
+        if unet is None:
+            return None
+        decoder = self.decoder(autoencoder, now)
+        return None if decoder is None else dataclasses.replace(model, unet=unet, autoencoder=decoder)
+
+    def decoder(self, autoencoder: Autoencoder, now: bool) -> Autoencoder | None:
+        """The autoencoder with its decoder trained further; as it is, where a recipe has no minutes left for that."""
+        if self.recipe.shares[3] == 0 or (now and not (self.folder / "decoder").exists()):
+            return autoencoder
+        config = autoencoder.config  # holds the measured scale
+        trained = self.trained(DecoderTraining(self.recipe.autoencoder, self.pool, autoencoder), self.recipe.decoder, 3, now=now)
+        if trained is not None:
+            trained.config = config
+        return trained
 
     def trained(self, trainee: Trainee[M], settings: Optimiser, share: int, now: bool = False) -> M | None:
         """A stage's EMA weights once it is complete, training as far as the session's minutes go; or as they are now."""

@@ -77,7 +77,7 @@ def fit(
         return run.ema, True
     log, progress, clock = Log(folder), Progress(trainee.name), run.clock
     log.forget_after(clock.step)
-    started, mean = time.monotonic(), 0.0
+    started, mean = time.monotonic(), math.nan
     while not run.finished():
         plan_fall(clock, settings, minutes)
         began = time.monotonic()
@@ -86,7 +86,7 @@ def fit(
             run.roll_back(folder)
             continue
         clock.seconds += time.monotonic() - began
-        mean = figures["loss"] if clock.step == 1 else 0.98 * mean + 0.02 * figures["loss"]
+        mean = figures["loss"] if math.isnan(mean) else 0.98 * mean + 0.02 * figures["loss"]
         if clock.step % settings.log_every == 0:
             log.write(clock.step, figures | {"mean_loss": mean, "seconds": clock.seconds})
         progress.show(clock.step, clock.fall_to or None, seconds_left(clock, minutes), {"loss": mean, **_without(figures, "loss")})

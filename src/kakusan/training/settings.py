@@ -89,10 +89,11 @@ class Recipe:
     size: int = 64
     pictures: int = 40_000
     seed: int = 0
-    shares: tuple[float, float, float] = (0.2, 0.1, 0.7)  # of the minutes: autoencoder, towers, diffusion
+    shares: tuple[float, float, float, float] = (0.2, 0.1, 0.6, 0.1)  # of the minutes: autoencoder, towers, diffusion, decoder
     autoencoder: AutoencoderSettings = field(default_factory=AutoencoderSettings)
     clip: ClipSettings = field(default_factory=ClipSettings)
     diffusion: DiffusionSettings = field(default_factory=DiffusionSettings)
+    decoder: Optimiser = field(default_factory=Optimiser)  # goes on training the decoder alone, once the latents are settled
 
 
 def read_recipe(name: str | Path) -> Recipe:
