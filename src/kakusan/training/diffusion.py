@@ -58,7 +58,7 @@ class DiffusionTraining:
         dropped = torch.rand(batch, generator=generator) < self.settings.drop_caption
         captions = ["" if drop else caption for caption, drop in zip(captions, dropped.tolist(), strict=True)]
         cells = torch.randperm(batch, generator=generator) + torch.rand(batch, generator=generator)
-        t = (cells / batch * self.model.schedule.steps).long().clamp(max=self.model.schedule.steps - 1)
+        t = (shifted(cells / batch, self.settings.shift) * self.model.schedule.steps).long().clamp(max=self.model.schedule.steps - 1)
         z = self.sample_latents(indices, generator)
         noise = torch.randn(z.shape, generator=generator)
         error = self.errors(self.module, z, noise, t, captions)  # n
@@ -109,6 +109,15 @@ class DiffusionTraining:
         images = pipe(captions[:24], seed=1, steps=12, scale=3.0).images
         save_sheet(images, folder / f"sheet-{step:06d}.png", columns=8, captions=captions[:24])
         return figures
+
+
+def shifted(u: Tensor, shift: float) -> Tensor:
+    """Even numbers in 0..1 moved towards 1: s u / (1 + (s - 1) u); their median is s / (1 + s).
+
+    Larger latents need more noise to hide the same thing (Hoogeboom et al. 2023, section 3.1); the form is that of Esser et al.
+    2024, equation 23, https://arxiv.org/abs/2403.03206.
+    """
+    return shift * u / (1 + (shift - 1) * u)
 
 
 def snr_weight(alphas: Tensor, settings: DiffusionSettings) -> Tensor:

@@ -77,6 +77,7 @@ class DiffusionSettings:
     prediction: str = "v_prediction"
     snr_gamma: float = 0.0  # 0: plain loss; else min-SNR weights (Hang et al. 2023)
     drop_caption: float = 0.1
+    shift: float = 1.0  # above 1: more timesteps of high noise, where it is decided what a picture shows (see `shifted`)
     optimiser: Optimiser = field(default_factory=Optimiser)
 
 
