@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -34,7 +35,8 @@ def main() -> None:
     real = shares(*on_real(judge, pictures))
     print("judge on pictures of the generator:", real)
     pipe = kakusan.load(args.model)
-    prompts = judging_prompts(pictures, world)
+    known = replace(world, concepts=tuple(pipe.model.settings.get("concepts", world.concepts)))
+    prompts = judging_prompts(Pictures(load_pack(args.pack), known, seed=args.seed), known)
     prompts = prompts[:: max(1, len(prompts) // args.limit)] if args.limit else prompts
     began = time.process_time()
     images = [image for part in batches(prompts, 40) for image in pipe([p.text for p in part], seed=args.first_seed).images]

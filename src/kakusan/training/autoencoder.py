@@ -33,16 +33,17 @@ class AutoencoderTraining:
         still(autoencoder)
         self.module = channels_last(autoencoder)
 
-    def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Negative log-likelihood under a Laplace distribution, its edges, and the KL divergence, all per number."""
-        device = next(self.module.parameters()).device
-        x = self.pool.batch(torch.randint(self.pool.count, (batch,), generator=generator)).to(device, memory_format=torch.channels_last)
+        device = generator.device
+        indices = torch.randint(self.pool.count, (batch,), generator=generator, device=device)
+        x = self.pool.batch(indices).contiguous(memory_format=torch.channels_last)
         mean, logvar = self.encode(x)
-        noise = torch.randn(mean.shape, generator=generator).to(device)
+        noise = torch.randn(mean.shape, generator=generator, device=device)
         y = self.module.decode(mean + torch.exp(0.5 * logvar) * noise)
         error = F.l1_loss(y, x) + 0.5 * F.mse_loss(y, x) + self.settings.edges * edge_loss(y, x)
         kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean()
-        return error + self.settings.kl * kl, {"kl": kl.item()}
+        return error + self.settings.kl * kl, {"kl": kl.detach()}
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance of the latents."""
@@ -75,9 +76,8 @@ class DecoderTraining(AutoencoderTraining):
 
 def reconstruct(autoencoder: Autoencoder, x: Tensor) -> Tensor:
     """Decode the mean of the encoding, 32 pictures at a time."""
-    device = next(autoencoder.parameters()).device
     with torch.inference_mode():
-        parts = [autoencoder.decode(autoencoder.encode(part.to(device))[0]).cpu() for part in torch.split(x, 32)]
+        parts = [autoencoder.decode(autoencoder.encode(part)[0]) for part in torch.split(x, 32)]
     return torch.cat(parts).clamp(-1, 1)
 
 

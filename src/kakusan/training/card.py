@@ -37,7 +37,7 @@ Pictures of {size} x {size}, {prediction}, default {steps} steps of {sampler}, s
 
 One thing in front of a plain background, in English or Japanese, in its own or another colour.
 
-- things: {concepts}
+- {number} things: {concepts}
 - backgrounds: {colours}
 
 ## What it does not know
@@ -90,7 +90,8 @@ def card(model: ModelFolder, recipe: Recipe, config: str, stages: Mapping[str, M
         steps=defaults["steps"],
         sampler=defaults["sampler"],
         guidance=defaults["scale"],
-        concepts=", ".join(world.concepts),
+        number=len(model.settings["concepts"]),
+        concepts=", ".join(model.settings["concepts"]),
         colours=", ".join(world.colours),
         count=recipe.pictures,
         world=recipe.world,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..models.clip_image import ClipImage, ClipImageConfig, normalised
 from ..models.clip_text import ClipText, ClipTextConfig
 from ..prompts.tokenizer import Tokenizer
+from .captions import Captions, token_ids
 from .pool import Pool
 from .settings import ClipSettings
 
@@ -35,8 +36,8 @@ class ClipTraining:
 
     name = "clip"
 
-    def __init__(self, settings: ClipSettings, pool: Pool, tokenizer: Tokenizer):
-        self.settings, self.pool, self.tokenizer = settings, pool, tokenizer
+    def __init__(self, settings: ClipSettings, pool: Pool, tokenizer: Tokenizer, captions: Captions):
+        self.settings, self.pool, self.tokenizer, self.captions = settings, pool, tokenizer, captions
         text = ClipTextConfig(
             vocab=len(tokenizer),
             width=settings.width,
@@ -60,33 +61,22 @@ class ClipTraining:
         nn.init.normal_(towers.text.token_embedding.weight, std=settings.embedding_std)
         self.module = towers
 
-    def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Symmetric cross-entropy over the batch's matrix of similarities."""
-        device = next(self.module.parameters()).device
-        indices = torch.randint(self.pool.count, (batch,), generator=generator)
-        ids = trimmed(token_ids(self.tokenizer, self.pool.captions(indices, generator)), self.tokenizer.end)
-        text, image = self.module(ids.to(device), self.pool.batch(indices).to(device))
-        logits = self.module.log_scale.exp().clamp(max=100) * image @ text.T
+        device = generator.device
+        indices = torch.randint(self.pool.count, (batch,), generator=generator, device=device)
+        text, image = self.module(self.captions.ids(indices, generator), self.pool.batch(indices))
+        with torch.autocast(device.type, enabled=False):  # 8 bits are too few to tell the best from the second best
+            logits = self.module.log_scale.exp().clamp(max=100) * image.float() @ text.float().T
         right = torch.arange(batch, device=device)
         loss = (F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2
-        return loss, {"accuracy": (logits.argmax(1) == right).float().mean().item()}
+        return loss, {"accuracy": (logits.argmax(1) == right).float().mean()}
 
     def sheet(self, module: Towers, folder: Path, step: int) -> dict[str, float]:
         """How often a held-out picture finds its own caption among 128; and the spread of captions (0: all look the same)."""
         indices = self.pool.held_out(128)
         ids = token_ids(self.tokenizer, self.pool.captions(indices, torch.Generator().manual_seed(1)))
-        device = next(module.parameters()).device
         with torch.inference_mode():
-            text, image = module(ids.to(device), self.pool.batch(indices).to(device))
+            text, image = module(ids.to(self.pool.device), self.pool.batch(indices))
         found = (image @ text.T).argmax(1).cpu() == torch.arange(128)
         return {"found_of_128": found.float().mean().item(), "spread": text.std(0).norm().item()}
-
-
-def token_ids(tokenizer: Tokenizer, captions: list[str]) -> Tensor:
-    """Padded token numbers (n l)."""
-    return torch.tensor([tokenizer.padded(caption) for caption in captions])
-
-
-def trimmed(ids: Tensor, end: int) -> Tensor:
-    """Token numbers (n l) cut after the last caption's end: in a causal tower, what follows cannot change what is before."""
-    return ids[:, : int((ids == end).int().argmax(1).max()) + 1]

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -11,13 +10,12 @@ from ..formats.folder import ModelFolder
 from ..models.unet import UNet, UNetConfig
 from ..pipeline import Pipeline
 from ..schedules import NoiseSchedule
-from .clip import token_ids
+from .captions import Captions, padded, token_ids
 from .loop import channels_last, still
 from .pool import Pool
 from .settings import DiffusionSettings
 from .sheets import save_sheet
 
-Latents = npt.NDArray[np.float16]
 WATCHED = (900, 600, 300)  # timesteps at which the log shows the loss: layout, shape, detail
 
 
@@ -29,8 +27,8 @@ class DiffusionTraining:
 
     name = "diffusion"
 
-    def __init__(self, settings: DiffusionSettings, pool: Pool, model: ModelFolder, latents: Latents):
-        self.settings, self.pool, self.model, self.latents = settings, pool, model, latents
+    def __init__(self, settings: DiffusionSettings, pool: Pool, model: ModelFolder, latents: Tensor, captions: Captions):
+        self.settings, self.pool, self.model, self.latents, self.captions = settings, pool, model, latents, captions
         self.scale = model.autoencoder.config.scale
         text = model.text.config
         self.config = UNetConfig(
@@ -49,61 +47,64 @@ class DiffusionTraining:
         still(unet)
         nn.init.zeros_(unet.conv_out.weight)
         self.module = channels_last(unet)
-        self.alphas = torch.tensor(model.schedule.alphas_cumprod(), dtype=torch.float32)
+        self.shown = torch.tensor(pool.showing(settings.only), device=latents.device)
+        self.alphas = torch.tensor(model.schedule.alphas_cumprod(), dtype=torch.float32, device=latents.device)
 
-    def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean squared error of the prediction; timesteps are spread evenly over the batch, which calms the gradient."""
-        indices = torch.randint(self.pool.count, (batch,), generator=generator)
-        captions = self.pool.captions(indices, generator)
-        dropped = torch.rand(batch, generator=generator) < self.settings.drop_caption
-        captions = ["" if drop else caption for caption, drop in zip(captions, dropped.tolist(), strict=True)]
-        cells = torch.randperm(batch, generator=generator) + torch.rand(batch, generator=generator)
-        t = (shifted(cells / batch, self.settings.shift) * self.model.schedule.steps).long().clamp(max=self.model.schedule.steps - 1)
+        device, steps = generator.device, self.model.schedule.steps
+        indices = self.shown[torch.randint(len(self.shown), (batch,), generator=generator, device=device).to(self.shown.device)]
+        ids = self.captions.ids(indices, generator, self.settings.drop_caption)
+        cells = torch.randperm(batch, generator=generator, device=device) + torch.rand(batch, generator=generator, device=device)
+        t = (shifted(cells / batch, self.settings.shift) * steps).long().clamp(max=steps - 1)
         z = self.sample_latents(indices, generator)
-        noise = torch.randn(z.shape, generator=generator)
-        error = self.errors(self.module, z, noise, t, captions)  # n
+        noise = torch.randn(z.shape, generator=generator, device=device)
+        error = self.errors(self.module, z, noise, t, self.states(ids))  # n
         if self.settings.snr_gamma:
-            error = error * snr_weight(self.alphas[t], self.settings).to(error.device)
+            error = error * snr_weight(self.alphas[t], self.settings)
         return error.mean(), {}
 
-    def errors(self, unet: UNet, z: Tensor, noise: Tensor, t: Tensor, captions: list[str]) -> Tensor:
+    def errors(self, unet: UNet, z: Tensor, noise: Tensor, t: Tensor, context: Tensor) -> Tensor:
         """Squared error of the prediction for each picture (n)."""
-        device = next(unet.parameters()).device
         a = self.alphas[t][:, None, None, None]
         x = a.sqrt() * z + (1 - a).sqrt() * noise
         target = a.sqrt() * noise - (1 - a).sqrt() * z if self.settings.prediction == "v_prediction" else noise
-        context = self.states(captions, device)
-        predicted = unet(x.to(device, memory_format=torch.channels_last), t.to(device), context)
-        error: Tensor = ((predicted - target.to(device)) ** 2).mean((1, 2, 3))
+        predicted = unet(x.contiguous(memory_format=torch.channels_last), t, context)
+        error: Tensor = ((predicted - target) ** 2).mean((1, 2, 3))
         return error
 
-    def states(self, captions: list[str], device: torch.device) -> Tensor:
-        """The frozen tower's view of the captions (n l d); each distinct caption is read once."""
-        distinct = list(dict.fromkeys(captions))
-        place = {caption: i for i, caption in enumerate(distinct)}
-        text = self.model.text.to(device)
+    def states(self, ids: Tensor) -> Tensor:
+        """The frozen tower's view of captions (n l d), filled up to the full length. A CPU reads each distinct caption once."""
+        ids = padded(ids, self.model.tokenizer)
+        rows: list[int] | slice = slice(None)
+        if ids.device.type == "cpu":
+            all_ids = [tuple(row) for row in ids.tolist()]
+            place = {row: i for i, row in enumerate(dict.fromkeys(all_ids))}
+            ids, rows = torch.tensor(list(place)), [place[row] for row in all_ids]
         with torch.no_grad():
-            states: Tensor = text(token_ids(self.model.tokenizer, distinct).to(device))
-        return states[[place[caption] for caption in captions]]
+            states: Tensor = self.model.text(ids)
+        return states[rows]
 
     def sample_latents(self, indices: Tensor, generator: torch.Generator) -> Tensor:
         """Draws from the autoencoder's posterior, in the U-Net's units (n c h w)."""
-        mean, std = torch.from_numpy(self.latents[indices.numpy()]).float().chunk(2, 1)
-        return (mean + std * torch.randn(mean.shape, generator=generator)) * self.scale
+        mean, std = self.latents[indices.to(self.latents.device)].float().chunk(2, 1)
+        noise = torch.randn(mean.shape, generator=generator, device=generator.device)
+        return (mean + std * noise.to(mean.device)) * self.scale
 
     def sheet(self, module: UNet, folder: Path, step: int) -> dict[str, float]:
         """Pictures of held-out captions, the loss at three timesteps, and what a wrong caption costs there (text gain)."""
         generator = torch.Generator().manual_seed(1)
-        indices = self.pool.held_out(64)
+        indices = self.pool.held_out(64, self.settings.only)
         captions = self.pool.captions(indices, generator)
         z = self.sample_latents(indices, generator)
-        noise = torch.randn(z.shape, generator=generator)
+        noise = torch.randn(z.shape, generator=generator).to(z.device)
         figures: dict[str, float] = {}
         with torch.inference_mode():
+            states = self.states(token_ids(self.model.tokenizer, captions).to(z.device))
             for t in WATCHED:
-                steps = torch.full((len(indices),), t)
-                right = self.errors(module, z, noise, steps, captions).mean().item()
-                wrong = self.errors(module, z, noise, steps, captions[1:] + captions[:1]).mean().item()
+                steps = torch.full((len(indices),), t, device=z.device)
+                right = self.errors(module, z, noise, steps, states).mean().item()
+                wrong = self.errors(module, z, noise, steps, states.roll(-1, 0)).mean().item()
                 figures |= {f"loss_{t}": right, f"gain_{t}": wrong - right}
         pipe = Pipeline(ModelFolder(**{**vars(self.model), "unet": module}))
         images = pipe(captions[:24], seed=1, steps=12, scale=3.0).images
@@ -127,24 +128,21 @@ def snr_weight(alphas: Tensor, settings: DiffusionSettings) -> Tensor:
     return capped / (snr + 1) if settings.prediction == "v_prediction" else capped / snr
 
 
-def encode_pool(model: ModelFolder, pool: Pool, path: Path, device: str) -> Latents:
-    """Mean and standard deviation of every picture's latent (n 2c h w, float16), made once and mapped into memory."""
-    if path.exists():
-        return _mapped(path)
-    autoencoder, parts = model.autoencoder.to(device), []
-    with torch.inference_mode():
-        for chunk in torch.split(torch.arange(len(pool.images)), 256):
-            mean, logvar = autoencoder.encode(pool.batch(chunk).to(device, memory_format=torch.channels_last))
-            parts.append(torch.cat([mean, torch.exp(0.5 * logvar)], 1).half().cpu().numpy())
-    fresh = path.with_suffix(".new.npy")
-    np.save(fresh, np.concatenate(parts))
-    fresh.replace(path)
-    return _mapped(path)
+def encode_pool(model: ModelFolder, pool: Pool, path: Path) -> Tensor:
+    """Mean and standard deviation of every picture's latent (n 2c h w, float16), made once, on the pool's device.
 
-
-def _mapped(path: Path) -> Latents:
-    latents: Latents = np.load(path, mmap_mode="r")
-    return latents
+    On a CPU they stay on the disk, mapped into memory.
+    """
+    if not path.exists():
+        parts = []
+        with torch.inference_mode():
+            for chunk in torch.split(torch.arange(len(pool.images)), 256):
+                mean, logvar = model.autoencoder.encode(pool.batch(chunk).contiguous(memory_format=torch.channels_last))
+                parts.append(torch.cat([mean, torch.exp(0.5 * logvar)], 1).half().cpu())
+        fresh = path.with_suffix(".new.npy")
+        np.save(fresh, torch.cat(parts).numpy())
+        fresh.replace(path)
+    return torch.from_numpy(np.load(path, mmap_mode="c")).to(pool.device)
 
 
 def schedule_of(settings: DiffusionSettings) -> NoiseSchedule:

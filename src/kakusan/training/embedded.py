@@ -4,6 +4,7 @@ Every stage resumes where it was, and is skipped once it is complete: run the sa
 """
 
 import dataclasses
+import time
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from ..prompts.tokenizer import Tokenizer
 from ..words import words
 from . import checkpoint
 from .autoencoder import AutoencoderTraining, DecoderTraining
+from .captions import Captions, FreshCaptions, StoredCaptions
 from .clip import ClipTraining, Towers
 from .diffusion import DiffusionTraining, encode_pool, schedule_of
 from .loop import M, Run, Trainee, fit
@@ -30,13 +32,24 @@ class Making:
     """One embedded model in the making, in `folder`.
 
     pack: file of sprites; minutes: of the whole recipe, shared out by its `shares`, instead of each stage's steps;
-    stop_after: minutes of this session.
+    stop_after: minutes of this session, from now on; workers: processes that render and caption.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, pack: Path, *, minutes: float | None, stop_after: float | None, device: str):
-        self.recipe, self.folder, self.pack, self.minutes, self.stop_after, self.device = recipe, folder, pack, minutes, stop_after, device
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        pack: Path,
+        *,
+        minutes: float | None = None,
+        stop_after: float | None = None,
+        device: str = "cpu",
+        workers: int = 1,
+    ):
+        self.recipe, self.folder, self.pack, self.minutes, self.device = recipe, folder, pack, minutes, device
+        self.until = None if stop_after is None else time.monotonic() + 60 * stop_after
         folder.mkdir(parents=True, exist_ok=True)
-        self.pool = Pool(folder, Stream(str(pack), recipe.world, recipe.seed, recipe.size), recipe.pictures)
+        self.pool = Pool(folder, Stream(str(pack), recipe.world, recipe.seed, recipe.size), recipe.pictures, device, workers)
 
     def run(self, last: str = "diffusion", now: bool = False) -> ModelFolder | None:
         """All stages up to `last`; the finished model, or None if the session's minutes ran out or `last` came first.
@@ -47,12 +60,13 @@ class Making:
         if autoencoder is None or last == "autoencoder":
             return None
         tokenizer = self.tokenizer()
-        towers = self.trained(ClipTraining(self.recipe.clip, self.pool, tokenizer), self.recipe.clip.optimiser, 1)
+        captions = self.captions(tokenizer)
+        towers = self.trained(ClipTraining(self.recipe.clip, self.pool, tokenizer, captions), self.recipe.clip.optimiser, 1)
         if towers is None or last == "clip":
             return None
         model = self.without_unet(autoencoder, towers, tokenizer)
-        latents = encode_pool(model, self.pool, self.folder / "latents.npy", self.device)
-        training = DiffusionTraining(self.recipe.diffusion, self.pool, model, latents)
+        latents = encode_pool(model, self.pool, self.folder / "latents.npy")
+        training = DiffusionTraining(self.recipe.diffusion, self.pool, model, latents, captions)
         model.unet = UNet(training.config)  # the sheets need a whole folder
         unet = self.trained(training, self.recipe.diffusion.optimiser, 2, now=now)
         if unet is None:
@@ -76,8 +90,9 @@ class Making:
             run = Run(trainee, settings, self.device)
             return run.ema if run.restore(self.folder / trainee.name) else None
         minutes = None if self.minutes is None else self.minutes * self.recipe.shares[share]
+        left = None if self.until is None else max(0.0, self.until - time.monotonic()) / 60
         folder = self.folder / trainee.name
-        module, complete = fit(trainee, settings, folder, minutes=minutes, stop_after=self.stop_after, device=self.device)
+        module, complete = fit(trainee, settings, folder, minutes=minutes, stop_after=left, device=self.device)
         return module if complete else None
 
     def tokenizer(self) -> Tokenizer:
@@ -86,6 +101,11 @@ class Making:
         if not (folder / "vocab.json").exists():
             train_tokenizer(self.pool.texts(), self.recipe.clip.vocab).save(folder)
         return Tokenizer.from_folder(folder)
+
+    def captions(self, tokenizer: Tokenizer) -> Captions:
+        """Captions as the recipe wants them: made anew at every use, or so many of each picture beforehand."""
+        many = self.recipe.captions
+        return StoredCaptions(self.pool, tokenizer, self.folder, many) if many else FreshCaptions(self.pool, tokenizer)
 
     def without_unet(self, autoencoder: Autoencoder, towers: Towers, tokenizer: Tokenizer) -> ModelFolder:
         """The folder as the diffusion stage finds it. The latents' scale is measured: it makes their variance 1."""
@@ -98,19 +118,24 @@ class Making:
             schedule=schedule_of(self.recipe.diffusion),
             image=towers.image,
             name=self.recipe.name,
-            settings={"defaults": DEFAULTS, "words": self.words(), "log_scale": towers.log_scale.item()},
+            settings={
+                "defaults": DEFAULTS,
+                "concepts": list(self.recipe.diffusion.only or self.pool.pictures.world.concepts),
+                "words": self.words(),
+                "log_scale": towers.log_scale.item(),
+            },
         )
 
     def measured_scale(self, autoencoder: Autoencoder) -> float:
         """One over the standard deviation of latents (Rombach et al. 2022, appendix G), rounded to 5 digits."""
         with torch.inference_mode():
-            images = self.pool.batch(torch.arange(1024)).to(self.device)
+            images = self.pool.batch(torch.arange(1024))
             latents = torch.cat([autoencoder.encode(part)[0] for part in torch.split(images, 64)])
         return round(1 / latents.std().item(), 5)
 
     def words(self) -> list[str]:
         """Every word of the captions, so that the finished model can say which words it does not know."""
-        seen = {word for text in self.pool.texts(per_picture=6) for word in words(text)}
+        seen = {word for text in self.pool.texts(6, self.recipe.diffusion.only) for word in words(text)}
         return sorted(seen)
 
 

@@ -29,8 +29,11 @@ class Trainee(Protocol[M]):
     name: str
     module: M
 
-    def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """The loss (a scalar with gradients) of one batch, and figures for the log; all randomness from `generator`."""
+    def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss (a scalar with gradients) of one batch, and figures for the log; all randomness from `generator`.
+
+        The batch lies on the generator's device; nothing may wait for that device (no `.item()`).
+        """
         ...
 
     def sheet(self, module: M, folder: Path, step: int) -> dict[str, float]:
@@ -47,6 +50,7 @@ class Clock:
     fall_from: int = 0
     fall_to: int = 0
     salt: int = 0  # counts returns from NaN, so that the steps after one draw other numbers
+    born: int = 0  # the step at which AdamW's moments began, and the warm-up with them
 
 
 ROLLBACKS = 3
@@ -77,19 +81,22 @@ def fit(
         return run.ema, True
     log, progress, clock = Log(folder), Progress(trainee.name), run.clock
     log.forget_after(clock.step)
-    started, mean = time.monotonic(), math.nan
+    started = time.monotonic()
     while not run.finished():
         plan_fall(clock, settings, minutes)
-        began = time.monotonic()
-        figures = run.step()
-        if not math.isfinite(figures["loss"]):
+        began, looking = time.monotonic(), run.looks()
+        tensors = run.step(looking)
+        if tensors is None:
             run.roll_back(folder)
             continue
         clock.seconds += time.monotonic() - began
-        mean = figures["loss"] if math.isnan(mean) else 0.98 * mean + 0.02 * figures["loss"]
+        if not looking:
+            continue
+        figures = {name: value.item() for name, value in tensors.items()}
         if clock.step % settings.log_every == 0:
-            log.write(clock.step, figures | {"mean_loss": mean, "seconds": clock.seconds})
-        progress.show(clock.step, clock.fall_to or None, seconds_left(clock, minutes), {"loss": mean, **_without(figures, "loss")})
+            log.write(clock.step, figures | {"seconds": clock.seconds})
+        shown = {"loss": figures["mean_loss"], **_without(figures, "loss", "mean_loss")}
+        progress.show(clock.step, clock.fall_to or None, seconds_left(clock, minutes), shown)
         if clock.step % settings.sheet_every == 0:
             log.write(clock.step, trainee.sheet(run.ema, folder, clock.step))
         if clock.step % settings.save_every == 0:
@@ -116,30 +123,44 @@ class Run(Generic[M]):
         groups = [{"params": decay, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         self.adam = torch.optim.AdamW(groups, settings.rate, betas=settings.betas, fused=True)
         self.clock = Clock(fall_from=_fall_from(settings, settings.steps), fall_to=settings.steps)
+        self.sound = torch.tensor(True, device=device)  # whether all numbers were finite since the last look
+        self.mean: Tensor | None = None
+        if settings.compile and device.startswith("cuda"):
+            self.module.compile()
 
     def finished(self) -> bool:
         """Whether the last step, as far as it is settled, has been made."""
         return 0 < self.clock.fall_to <= self.clock.step
 
-    def step(self) -> dict[str, float]:
-        """One step, unless its numbers are not finite: then the figures say so and nothing has changed."""
+    def looks(self) -> bool:
+        """Whether the next step's numbers are looked at: on a CPU always; elsewhere that means to wait for the device.
+
+        They always are before anything is saved, so that a checkpoint never holds what came after a NaN.
+        """
+        step, settings = self.clock.step + 1, self.settings
+        due = any(step % every == 0 for every in (settings.log_every, settings.save_every, settings.sheet_every))
+        return due or self.device == "cpu" or step >= self.clock.fall_to
+
+    def step(self, looking: bool) -> dict[str, Tensor] | None:
+        """One step and its figures; None, when it is looked at, if its numbers or those of a step since the last look are not finite."""
         clock, settings = self.clock, self.settings
         for group in self.adam.param_groups:
             group["lr"] = settings.rate * rate(clock, settings)
-        generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + clock.salt) * 1_000_000_007 + clock.step)
+        generator = torch.Generator(self.device).manual_seed((settings.seed * 1_000_003 + clock.salt) * 1_000_000_007 + clock.step)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.startswith("cuda")):
             loss, figures = self.trainee.loss(settings.batch, generator)
         self.adam.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), settings.clip)
-        figures = {"loss": loss.item(), "grad": norm.item(), **figures}
-        if math.isfinite(figures["loss"]) and math.isfinite(figures["grad"]):
-            self.adam.step()
-            clock.step += 1
-            self._average()
-        else:
-            figures["loss"] = math.nan
-        return figures
+        loss = loss.detach()
+        self.sound = self.sound & torch.isfinite(loss) & torch.isfinite(norm)
+        if looking and not self.sound:
+            return None
+        self.adam.step()
+        clock.step += 1
+        self._average()
+        self.mean = loss if self.mean is None else torch.lerp(self.mean, loss, 0.02)
+        return {"loss": loss, "grad": norm, **figures, "mean_loss": self.mean}
 
     def _average(self) -> None:
         """Move the EMA, faster at the start (a decay that grows as in the reference trainers: (1 + k) / (10 + k))."""
@@ -163,7 +184,7 @@ class Run(Generic[M]):
         if found is None:
             return False
         tensors, facts = found
-        self.module.load_state_dict(_under("weights.", tensors))
+        self.module.load_state_dict(_under("weights.", tensors) or _under("ema.", tensors))
         self.ema.load_state_dict(_under("ema.", tensors))
         state: dict[int, dict[str, Any]] = {}
         for key, value in _under("adam.", tensors).items():
@@ -172,13 +193,16 @@ class Run(Generic[M]):
         self.adam.load_state_dict({**self.adam.state_dict(), "state": state})
         salt = self.clock.salt
         self.clock.__dict__.update(facts)
+        if not state:  # a checkpoint made small: its moments begin anew
+            self.clock.born = self.clock.step
         self.clock.salt = max(salt, self.clock.salt)
         return True
 
     def roll_back(self, folder: Path) -> None:
         """Return to the last checkpoint and draw other numbers from there on."""
         self.clock.salt += 1
-        step = self.clock.step
+        step, self.mean = self.clock.step, None
+        self.sound = torch.ones_like(self.sound)
         if self.clock.salt > ROLLBACKS or not self.restore(folder):
             raise KakusanError(
                 f"{self.trainee.name}: the loss is not a number at step {step}, after {self.clock.salt - 1} returns to the last "
@@ -190,7 +214,7 @@ class Run(Generic[M]):
 
 def rate(clock: Clock, settings: Optimiser) -> float:
     """The learning rate at this step, as a share of the highest."""
-    warm = min(1.0, (clock.step + 1) / max(1, settings.warmup))
+    warm = min(1.0, (clock.step - clock.born + 1) / max(1, settings.warmup))
     if settings.schedule == "cosine":
         return warm * (0.5 + 0.5 * math.cos(math.pi * min(1.0, clock.step / max(1, clock.fall_to))))
     if clock.fall_to == 0 or clock.step < clock.fall_from:

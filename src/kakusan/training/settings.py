@@ -34,6 +34,7 @@ class Optimiser:
     log_every: int = 20
     save_every: int = 200
     sheet_every: int = 500
+    compile: bool = False  # torch.compile, on CUDA devices only
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class DiffusionSettings:
     prediction: str = "v_prediction"
     snr_gamma: float = 0.0  # 0: plain loss; else min-SNR weights (Hang et al. 2023)
     drop_caption: float = 0.1
+    only: tuple[str, ...] = ()  # the things it learns to draw, of those in the pool; all of them if none are named
     shift: float = 1.0  # above 1: more timesteps of high noise, where it is decided what a picture shows (see `shifted`)
     optimiser: Optimiser = field(default_factory=Optimiser)
 
@@ -89,6 +91,7 @@ class Recipe:
     world: str = "small"
     size: int = 64
     pictures: int = 40_000
+    captions: int = 0  # of each picture, made beforehand, for devices faster than Python; 0: made anew at every use
     seed: int = 0
     shares: tuple[float, float, float, float] = (0.2, 0.1, 0.6, 0.1)  # of the minutes: autoencoder, towers, diffusion, decoder
     autoencoder: AutoencoderSettings = field(default_factory=AutoencoderSettings)
