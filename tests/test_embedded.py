@@ -58,13 +58,15 @@ def test_diffusers_opens_the_folder_and_draws_the_same_picture(
     assert share < 0.02, f"{share:.3f} of the pixels differ"
 
 
-@pytest.mark.parametrize("name", list(BACKGROUNDS))
-def test_the_background_is_the_one_asked_for(pipe: Pipeline, name: str) -> None:
-    images = pipe([f"a star on a {name} background", f"a {name} background with a house"], seed=3, steps=12).images
-    for image in images:
-        corners = levels(image)[CORNERS].astype(float).mean(0)
-        nearest = min(BACKGROUNDS, key=lambda other: np.linalg.norm(corners - BACKGROUNDS[other]))
-        assert nearest == name, f"the corners are {corners}"
+def test_the_background_is_the_one_asked_for(pipe: Pipeline) -> None:
+    """Fourteen of sixteen at the least: the card says how often it is."""
+    wanted = [name for name in BACKGROUNDS for _ in range(2)]
+    prompts = [text.format(name) for name in BACKGROUNDS for text in ("a star on a {} background", "a lion on a {} background")]
+    found = []
+    for image in pipe(prompts, seed=3).images:
+        corners = np.median(levels(image)[CORNERS].astype(float), axis=0)
+        found.append(min(BACKGROUNDS, key=lambda name: float(np.linalg.norm(corners - BACKGROUNDS[name]))))
+    assert sum(a == b for a, b in zip(found, wanted, strict=True)) >= 14, list(zip(wanted, found, strict=True))
 
 
 def test_the_same_words_in_japanese_give_the_same_background_and_another_thing_another_picture(pipe: Pipeline) -> None:
