@@ -5,6 +5,8 @@ from collections.abc import Collection
 
 RUN = re.compile(r"[a-z0-9][a-z0-9'-]*|[ァ-ヴー]+|[ぁ-ん]+|[一-龯々〆]+", re.IGNORECASE)
 
+PARTICLES = frozenset("のにをはがとでもやへい")  # and the ending of adjectives: 赤い
+
 
 class Words:
     """A vocabulary: English words, and runs of one Japanese script (katakana, hiragana, kanji)."""
@@ -26,8 +28,11 @@ class Words:
             return word.isdigit() or word.removesuffix("s") in self.known
         reach = [True] + [False] * len(word)
         for end in range(1, len(word) + 1):
-            reach[end] = any(reach[start] and word[start:end] in self.known for start in range(end))
+            reach[end] = any(reach[start] and self._piece(word[start:end]) for start in range(end))
         return reach[-1]
+
+    def _piece(self, run: str) -> bool:
+        return run in self.known or run in PARTICLES
 
 
 def words(text: str) -> list[str]:
