@@ -191,6 +191,8 @@ class Run(Generic[M]):
             number, _, name = key.partition(".")
             state.setdefault(int(number), {})[name] = value
         self.adam.load_state_dict({**self.adam.state_dict(), "state": state})
+        for parameter, moments in self.adam.state.items():  # in the weights' own order in memory, which the fused step relies on
+            moments |= {k: torch.empty_like(parameter).copy_(v) for k, v in moments.items() if v.shape == parameter.shape}
         salt = self.clock.salt
         self.clock.__dict__.update(facts)
         if not state:  # a checkpoint made small: its moments begin anew
