@@ -72,10 +72,7 @@ class Part(Generic[C, N]):
         tensors = {names[name]: tensor.to("cpu", dtype) for name, tensor in state.items()}
         folder = path / self.folder
         folder.mkdir(exist_ok=True)
-        settings = self.write_config(config)
-        if "torch_dtype" in settings:
-            settings["torch_dtype"] = str(dtype).removeprefix("torch.")
-        write_json(folder / "config.json", settings)
+        write_json(folder / "config.json", self.write_config(config))
         if PROJECTION in tensors:
             (path / PROJECTION_FOLDER).mkdir(exist_ok=True)
             write_tensors(path / PROJECTION_FOLDER, PROJECTION_STEM, {PROJECTION: tensors.pop(PROJECTION)}, max_shard_bytes)
