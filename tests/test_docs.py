@@ -79,7 +79,7 @@ def test_the_training_pages_commands_make_a_model(tmp_path: Path, monkeypatch: p
     kept = [name for pair in names for name in pair if name]
     assert len(kept) == 8
     assert all((Path(told[1]) / name).exists() for name in kept)
-    assert {"checkpoint.safetensors", "checkpoint.safetensors.old"} <= {p.name for p in Path(told[1], "diffusion").iterdir()}
+    assert {"checkpoint.safetensors", "checkpoint.safetensors.old", "log.csv"} <= {p.name for p in Path(told[1], "diffusion").iterdir()}
     assert Path("build/model/model_index.json").exists()
     assert len(list(Path("outputs").glob("*.png"))) == 1
 
