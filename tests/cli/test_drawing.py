@@ -232,12 +232,17 @@ def test_ctrl_c_between_pictures(draw: list[str], capsys: Captured, monkeypatch:
         Image.open(file).load()
 
 
+def _heeds_ctrl_c() -> None:
+    """A shell's background jobs, and so these tests in one of them, are born deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_signals_end_a_drawing(folder: Path, tmp_path: Path) -> None:
     words = ["a", "--model", str(folder), "--steps", "1000", "--show-steps", "1", "--count", "2"]
     for number in (signal.SIGINT, signal.SIGTERM):
         outdir = tmp_path / number.name
         command = [sys.executable, "-m", "kakusan", *words, "--outdir", str(outdir)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heeds_ctrl_c)
         deadline = time.monotonic() + 60
         while not list(outdir.glob("*-step002.png")) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
