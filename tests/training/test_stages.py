@@ -198,6 +198,26 @@ def test_pictures_are_made_again_when_the_generator_would_make_others(pack: Path
     opened.cache_clear()
 
 
+def test_text_gain_is_what_a_wrong_caption_costs(training: DiffusionTraining, tmp_path: Path) -> None:
+    class Fake(torch.nn.Module):
+        """Says 0; and 10, if it listens, where it hears the captions in another order than at first."""
+
+        def __init__(self, listens: bool):
+            super().__init__()
+            self.anchor, self.config, self.listens = torch.nn.Parameter(torch.zeros(1)), training.config, listens
+            self.first: torch.Tensor | None = None
+
+        def forward(self, x: torch.Tensor, t: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+            self.first = context if self.first is None else self.first
+            return torch.full_like(x, 10.0 * (self.listens and not torch.equal(self.first, context)))
+
+    deaf = training.sheet(Fake(listens=False), tmp_path, 1)  # type: ignore[arg-type]
+    assert all(deaf[f"gain_{t}"] == 0 for t in (900, 600, 300))
+    attentive = training.sheet(Fake(listens=True), tmp_path, 2)  # type: ignore[arg-type]
+    assert all(50 < attentive[f"gain_{t}"] < 150 for t in (900, 600, 300)), "wrong by ten costs about a hundred"
+    assert (tmp_path / "sheet-000002.png").stat().st_size > 1000
+
+
 def test_a_checkpoint_made_small_is_an_eighth_of_its_size_and_goes_on(made: tuple[Making, ModelFolder], tmp_path: Path) -> None:
     making, model = made
     checkpoint.shrink(making.folder / "diffusion", tmp_path / "diffusion")
