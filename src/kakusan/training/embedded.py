@@ -129,7 +129,7 @@ class Making:
     def measured_scale(self, autoencoder: Autoencoder) -> float:
         """One over the standard deviation of latents (Rombach et al. 2022, appendix G), rounded to 5 digits."""
         with torch.inference_mode():
-            images = self.pool.batch(torch.arange(1024))
+            images = self.pool.batch(torch.arange(min(1024, len(self.pool.images))))
             latents = torch.cat([autoencoder.encode(part)[0] for part in torch.split(images, 64)])
         return round(1 / latents.std().item(), 5)
 
