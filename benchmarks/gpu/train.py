@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT / "src"))  # the machine has torch, but perhaps not 
 
 import torch  # noqa: E402
 
-from kakusan.formats.folder import ModelFolder  # noqa: E402
+from kakusan.formats.folder import Model  # noqa: E402
 from kakusan.training import checkpoint  # noqa: E402
 from kakusan.training.card import card  # noqa: E402
 from kakusan.training.embedded import STAGES, Making, export, stages  # noqa: E402
@@ -67,7 +67,7 @@ def take_up(folder: Path, carried: Path) -> None:
             tar.extractall(folder, filter="data")
 
 
-def carry_away(recipe: Recipe, args: argparse.Namespace, model: ModelFolder | None) -> None:
+def carry_away(recipe: Recipe, args: argparse.Namespace, model: Model | None) -> None:
     """Write the pieces, the sheets and the log."""
     with tempfile.TemporaryDirectory() as scratch:
         inside = Path(scratch)

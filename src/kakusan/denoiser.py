@@ -34,15 +34,17 @@ class Denoiser:
         device = None if parameter is None else parameter.device
         self.log_sigmas = torch.tensor(schedule.sigmas(), dtype=torch.float64).log().to(device, wide)  # T, rising
 
-    def __call__(self, x: Tensor, sigma: Tensor, context: Tensor, label: Tensor | None = None) -> Tensor:
+    def __call__(self, x: Tensor, sigma: Tensor, context: Tensor, label: Tensor | None = None, beside: Tensor | None = None) -> Tensor:
         """The clean latent (n c h w) in x (n c h w), each row with noise of its own sigma (n,), given text states (n l d).
 
+        label (n,): a whole number in any dtype. beside (n b h w): further channels of the network's input, given as they are.
         float32, whatever the network's dtype (float64 if x is). No value decides what is run: it compiles to one graph a shape.
         """
         s = sigma.to(x.dtype)[:, None, None, None]  # n 1 1 1
         shrink = (1 + s**2).rsqrt()
-        given = ((x * shrink).to(self.dtype), self.timestep(sigma), context.to(self.dtype))
-        p = (self.unet(*given) if label is None else self.unet(*given, label)).to(x.dtype)  # n c h w
+        seen = x * shrink if beside is None else torch.cat([x * shrink, beside.to(x.dtype)], dim=1)  # n c+b h w
+        given = (seen.to(self.dtype), self.timestep(sigma), context.to(self.dtype))
+        p = (self.unet(*given) if label is None else self.unet(*given, label.long())).to(x.dtype)  # n c h w
         if self.schedule.prediction == "epsilon":
             return x - s * p
         if self.schedule.prediction == "v_prediction":

@@ -17,7 +17,8 @@ from . import samplers, schedules
 from .denoiser import Denoiser
 from .engine import Engine, Job
 from .errors import KakusanError
-from .formats.folder import ModelFolder, read_folder
+from .formats.folder import read_folder
+from .formats.model import Model
 from .images import grid, png_bytes, to_pil
 from .messages import tr
 from .samplers.count import evaluations
@@ -65,7 +66,7 @@ class Result:
 class Pipeline:
     """A model ready to draw. Make one with `kakusan.load`."""
 
-    def __init__(self, model: ModelFolder, *, hash_: str = "", max_rows: int = 16):
+    def __init__(self, model: Model, *, hash_: str = "", max_rows: int = 16):
         self.model, self.max_rows = model, max_rows
         self.device = next(model.unet.parameters()).device
         self.dtype = next(model.unet.parameters()).dtype
@@ -171,7 +172,8 @@ class Pipeline:
             return states.float().cpu()
 
         def unet(x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:  # n c h w
-            denoised = denoiser(x.to(device), sigma.to(device), cond.context.to(device, dtype))
+            label, beside = (None if extra is None else extra.to(device) for extra in (cond.label, cond.beside))
+            denoised = denoiser(x.to(device), sigma.to(device), cond.context.to(device, dtype), label, beside)
             return denoised.cpu()
 
         def decode(latent: Tensor) -> Tensor:  # n c h w -> n 3 H W

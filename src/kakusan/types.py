@@ -37,6 +37,8 @@ class Cond(NamedTuple):
     """What the U-Net is told about one image besides its noisy latent."""
 
     context: Tensor  # l d: the text encoder's states
+    beside: Tensor | None = None  # c h w: channels the network sees beside x: mask and masked latent, depth, or a small picture
+    label: Tensor | None = None  # (): the noise level of the small picture, for the x4 upscaler
 
 
 class Rows(NamedTuple):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from kakusan.formats.folder import ModelFolder, write_folder
+from kakusan.formats.folder import write_folder
+from kakusan.formats.model import Model
 from kakusan.models.autoencoder import Autoencoder, AutoencoderConfig
 from kakusan.models.clip_text import ClipText, ClipTextConfig
 from kakusan.models.unet import UNet, UNetConfig
@@ -19,7 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights, 64 x 64 pictures, and a list of known words."""
     torch.manual_seed(0)
     tokenizer = Tokenizer.clip()
-    model = ModelFolder(
+    model = Model(
         unet=UNet(UNetConfig(channels=(8, 16), blocks=1, attention=(True, False), context_width=16, heads=2, norm_groups=4, sample_size=8)),
         autoencoder=Autoencoder(AutoencoderConfig(channels=(4, 4, 8, 8), blocks=1, norm_groups=4, sample_size=64)),
         text=ClipText(ClipTextConfig(vocab=len(tokenizer), width=16, layers=1, heads=2, feedforward=32)),

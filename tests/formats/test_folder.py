@@ -14,7 +14,8 @@ from torch import nn
 
 from formats.tiny import tiny_model
 from kakusan.errors import FileError
-from kakusan.formats.folder import ModelFolder, read_folder, write_folder
+from kakusan.formats.folder import read_folder, write_folder
+from kakusan.formats.model import Model
 from kakusan.schedules import NoiseSchedule
 from models.peers import assert_equal
 
@@ -23,12 +24,12 @@ SHARD = 30_000
 
 
 @pytest.fixture(scope="module")
-def model() -> ModelFolder:
+def model() -> Model:
     return tiny_model()
 
 
 @pytest.fixture
-def folder(model: ModelFolder, tmp_path: Path) -> Path:
+def folder(model: Model, tmp_path: Path) -> Path:
     write_folder(model, tmp_path / "tiny")
     return tmp_path / "tiny"
 
@@ -45,7 +46,7 @@ def assert_same_weights(ours: nn.Module | None, theirs: nn.Module | None, dtype:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 @pytest.mark.parametrize("shard", [10**9, SHARD])
-def test_what_is_written_is_read_bit_for_bit(model: ModelFolder, dtype: torch.dtype, shard: int, tmp_path: Path) -> None:
+def test_what_is_written_is_read_bit_for_bit(model: Model, dtype: torch.dtype, shard: int, tmp_path: Path) -> None:
     write_folder(model, tmp_path / "deep" / "tiny", dtype, shard)
     again = read_folder(tmp_path / "deep" / "tiny")
     for name in NETWORKS:
@@ -60,7 +61,7 @@ def test_what_is_written_is_read_bit_for_bit(model: ModelFolder, dtype: torch.dt
         assert (tmp_path / "again" / file).read_bytes() == (tmp_path / "deep" / "tiny" / file).read_bytes(), file
 
 
-def test_shards_keep_within_their_size(model: ModelFolder, tmp_path: Path) -> None:
+def test_shards_keep_within_their_size(model: Model, tmp_path: Path) -> None:
     write_folder(model, tmp_path / "tiny", max_shard_bytes=SHARD)
     shards = sorted((tmp_path / "tiny" / "unet").glob("*.safetensors"))
     largest = max(tensor.nbytes // 2 for tensor in model.unet.state_dict().values())  # in half precision; alone in its shard
@@ -70,7 +71,7 @@ def test_shards_keep_within_their_size(model: ModelFolder, tmp_path: Path) -> No
     assert set(index["weight_map"].values()) == {shard.name for shard in shards}
 
 
-def test_dtype_and_parts_are_as_asked(folder: Path, model: ModelFolder) -> None:
+def test_dtype_and_parts_are_as_asked(folder: Path, model: Model) -> None:
     half = model.unet.state_dict()["conv_in.weight"].half()
     assert torch.equal(read_folder(folder, dtype=torch.float32).unet.conv_in.weight, half.float())
     some = read_folder(folder, parts=["text", "image"])
@@ -83,7 +84,7 @@ def test_dtype_and_parts_are_as_asked(folder: Path, model: ModelFolder) -> None:
         read_folder(folder, parts=["vae"])
 
 
-def test_a_model_need_not_have_an_image_tower(model: ModelFolder, tmp_path: Path) -> None:
+def test_a_model_need_not_have_an_image_tower(model: Model, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="beside the image tower"):
         write_folder(replace(model, image=None), tmp_path / "tiny")
     assert not list(tmp_path.iterdir())
@@ -100,7 +101,7 @@ def test_a_model_need_not_have_an_image_tower(model: ModelFolder, tmp_path: Path
     "schedule", [NoiseSchedule(), NoiseSchedule(prediction="v_prediction", zero_terminal_snr=True, spacing="trailing")]
 )
 @torch.inference_mode()
-def test_diffusers_opens_our_folder_and_computes_the_same(model: ModelFolder, schedule: NoiseSchedule, tmp_path: Path) -> None:
+def test_diffusers_opens_our_folder_and_computes_the_same(model: Model, schedule: NoiseSchedule, tmp_path: Path) -> None:
     write_folder(replace(model, schedule=schedule), tmp_path / "tiny", max_shard_bytes=SHARD)
     ours = read_folder(tmp_path / "tiny", dtype=torch.float32)
     theirs = diffusers.DiffusionPipeline.from_pretrained(tmp_path / "tiny", dtype=torch.float32, local_files_only=True)
@@ -120,7 +121,7 @@ def test_diffusers_opens_our_folder_and_computes_the_same(model: ModelFolder, sc
     assert theirs.scheduler.alphas_cumprod.tolist() == pytest.approx(schedule.alphas_cumprod(), rel=1e-4, abs=1e-6)
 
 
-def test_we_open_what_diffusers_saves(folder: Path, model: ModelFolder, tmp_path: Path) -> None:
+def test_we_open_what_diffusers_saves(folder: Path, model: Model, tmp_path: Path) -> None:
     theirs = diffusers.StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     theirs.save_pretrained(tmp_path / "theirs")
     ours = read_folder(tmp_path / "theirs", dtype=torch.float16)
@@ -131,7 +132,7 @@ def test_we_open_what_diffusers_saves(folder: Path, model: ModelFolder, tmp_path
     assert ours.schedule == model.schedule
 
 
-def test_folders_of_older_days_are_read(folder: Path, model: ModelFolder) -> None:
+def test_folders_of_older_days_are_read(folder: Path, model: Model) -> None:
     old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
 
     def aged(name: str) -> str:
@@ -148,7 +149,7 @@ def test_folders_of_older_days_are_read(folder: Path, model: ModelFolder) -> Non
     assert_same_weights(read_folder(folder).text, again.text, torch.float16)
 
 
-def test_features_of_texts_and_pictures_survive(folder: Path, model: ModelFolder) -> None:
+def test_features_of_texts_and_pictures_survive(folder: Path, model: Model) -> None:
     again = read_folder(folder, dtype=torch.float32)
     assert again.image is not None
     assert model.image is not None
@@ -157,9 +158,7 @@ def test_features_of_texts_and_pictures_survive(folder: Path, model: ModelFolder
     assert_equal(again.image(pixels), model.image(pixels), relative=1e-2)
 
 
-def test_nothing_is_written_over_and_nothing_is_left_half_written(
-    folder: Path, model: ModelFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_written_over_and_nothing_is_left_half_written(folder: Path, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     before = sorted(folder.parent.rglob("*"))
     with pytest.raises(FileError, match="already there"):
         write_folder(model, folder)
@@ -263,7 +262,7 @@ def test_what_is_no_model_folder(path: str, folder: Path) -> None:
         read_folder(folder.parent / path)
 
 
-def test_parts_have_to_go_together(model: ModelFolder, folder: Path) -> None:
+def test_parts_have_to_go_together(model: Model, folder: Path) -> None:
     for parts, said in (
         ({"unet": tiny_model(context=40).unet}, '"cross_attention_dim" is 40, but text_encoder has 24'),
         ({"unet": tiny_model(channels_in=9).unet}, '"in_channels" is 9, but vae has 4'),

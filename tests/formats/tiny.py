@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from kakusan.formats.folder import ModelFolder
+from kakusan.formats.model import Model
 from kakusan.models.autoencoder import Autoencoder, AutoencoderConfig
 from kakusan.models.clip_image import ClipImage, ClipImageConfig
 from kakusan.models.clip_text import ClipText, ClipTextConfig
@@ -12,14 +12,14 @@ from kakusan.prompts.tokenizer import Tokenizer, byte_tokens
 from kakusan.schedules import NoiseSchedule
 
 
-def tiny_model(*, towers: bool = True, context: int = 24, channels_in: int = 4, vocab: int = 514) -> ModelFolder:
+def tiny_model(*, towers: bool = True, context: int = 24, channels_in: int = 4, vocab: int = 514) -> Model:
     """towers: with an image tower, and a projection of the text tower into its space."""
     torch.manual_seed(0)
     tokens = [*byte_tokens(), *(f"{token}</w>" for token in byte_tokens()), "<|startoftext|>", "<|endoftext|>"]
     unet = UNetConfig(channels_in, 4, (32, 64), 1, (True, False), context, heads=(2, 4), norm_groups=16, sample_size=8)
     text = ClipTextConfig(vocab, 24, 2, 3, feedforward=48, projection=12 if towers else None, end_token=vocab - 1)
     image = ClipImageConfig(size=16, patch=8, width=32, layers=1, heads=2, feedforward=64, projection=12)
-    model = ModelFolder(
+    model = Model(
         unet=UNet(unet),
         autoencoder=Autoencoder(AutoencoderConfig(channels=(16, 32), blocks=1, norm_groups=8, sample_size=16, scale=0.5)),
         text=ClipText(text),

@@ -12,7 +12,7 @@ import torch
 import kakusan
 from data.sprites import synthetic_pack
 from kakusan.data.pictures import WORLDS, Chance, caption, save_pack
-from kakusan.formats.folder import ModelFolder
+from kakusan.formats.model import Model
 from kakusan.training import checkpoint
 from kakusan.training.captions import FreshCaptions, StoredCaptions, padded, token_ids
 from kakusan.training.card import START, STOP, card, write_figures
@@ -52,7 +52,7 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def made(pack: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Making, ModelFolder]:
+def made(pack: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Making, Model]:
     """A run that nothing interrupted."""
     making = Making(RECIPE, tmp_path_factory.mktemp("whole"), pack)
     model = making.run()
@@ -61,13 +61,13 @@ def made(pack: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Making, 
 
 
 @pytest.fixture(scope="module")
-def training(made: tuple[Making, ModelFolder]) -> DiffusionTraining:
+def training(made: tuple[Making, Model]) -> DiffusionTraining:
     making, model = made
     latents = torch.from_numpy(np.load(making.folder / "latents.npy"))
     return DiffusionTraining(RECIPE.diffusion, making.pool, model, latents, FreshCaptions(making.pool, model.tokenizer))
 
 
-def test_interrupted_after_every_step_it_makes_the_same_model(made: tuple[Making, ModelFolder], pack: Path, tmp_path: Path) -> None:
+def test_interrupted_after_every_step_it_makes_the_same_model(made: tuple[Making, Model], pack: Path, tmp_path: Path) -> None:
     sessions = 1
     while (model := Making(RECIPE, tmp_path, pack, stop_after=0).run()) is None:
         sessions += 1
@@ -86,7 +86,7 @@ def test_a_session_has_one_limit_for_all_its_stages(pack: Path, tmp_path: Path) 
     assert list(stages(tmp_path)) == ["autoencoder"]
 
 
-def test_the_folder_opens_here_and_in_diffusers_and_both_say_the_same(made: tuple[Making, ModelFolder], tmp_path: Path) -> None:
+def test_the_folder_opens_here_and_in_diffusers_and_both_say_the_same(made: tuple[Making, Model], tmp_path: Path) -> None:
     folder = tmp_path / "mini"
     export(made[1], folder, card(made[1], RECIPE, "mini.toml", stages(made[0].folder)))
     ours = kakusan.load(folder, device="cpu").model
@@ -107,7 +107,7 @@ def test_the_folder_opens_here_and_in_diffusers_and_both_say_the_same(made: tupl
     assert "cat" in ours.settings["words"]
 
 
-def test_latents_have_a_variance_of_one_in_the_networks_units(made: tuple[Making, ModelFolder], training: DiffusionTraining) -> None:
+def test_latents_have_a_variance_of_one_in_the_networks_units(made: tuple[Making, Model], training: DiffusionTraining) -> None:
     z = training.sample_latents(torch.arange(600), torch.Generator().manual_seed(0))
     mean = training.latents[:600, :4].float() * training.scale
     assert mean.std() == pytest.approx(1, abs=0.1)
@@ -160,7 +160,7 @@ def test_minimum_snr_weighs_the_clean_image_alike_for_both_predictions() -> None
     torch.testing.assert_close(of_v * (snr + 1), snr.clamp(max=5))
 
 
-def test_a_caption_in_ten_is_dropped_and_wordings_vary(made: tuple[Making, ModelFolder]) -> None:
+def test_a_caption_in_ten_is_dropped_and_wordings_vary(made: tuple[Making, Model]) -> None:
     making, model = made
     silence = token_ids(model.tokenizer, [""])[0, :2].tolist()
     for captions in (FreshCaptions(making.pool, model.tokenizer), StoredCaptions(making.pool, model.tokenizer, making.folder, 3)):
@@ -170,7 +170,7 @@ def test_a_caption_in_ten_is_dropped_and_wordings_vary(made: tuple[Making, Model
         assert len({tuple(row) for row in ids.tolist()}) > 150, "several wordings of a hundred pictures"
 
 
-def test_captions_of_the_table_belong_to_their_pictures(made: tuple[Making, ModelFolder]) -> None:
+def test_captions_of_the_table_belong_to_their_pictures(made: tuple[Making, Model]) -> None:
     making, model = made
     stored = StoredCaptions(making.pool, model.tokenizer, making.folder, 3)
     ids = padded(stored.ids(torch.tensor([70] * 200), torch.Generator().manual_seed(0)), model.tokenizer)
@@ -179,7 +179,7 @@ def test_captions_of_the_table_belong_to_their_pictures(made: tuple[Making, Mode
     assert {tuple(row) for row in ids.tolist()} == {tuple(model.tokenizer.padded(text)) for text in said}
 
 
-def test_several_processes_render_the_same_pictures(made: tuple[Making, ModelFolder], pack: Path, tmp_path: Path) -> None:
+def test_several_processes_render_the_same_pictures(made: tuple[Making, Model], pack: Path, tmp_path: Path) -> None:
     pool = Pool(tmp_path, Stream(str(pack), "tiny", 0, 32), 1200, workers=2)
     assert torch.equal(pool.images, made[0].pool.images)
 
@@ -218,7 +218,7 @@ def test_text_gain_is_what_a_wrong_caption_costs(training: DiffusionTraining, tm
     assert (tmp_path / "sheet-000002.png").stat().st_size > 1000
 
 
-def test_a_checkpoint_made_small_is_an_eighth_of_its_size_and_goes_on(made: tuple[Making, ModelFolder], tmp_path: Path) -> None:
+def test_a_checkpoint_made_small_is_an_eighth_of_its_size_and_goes_on(made: tuple[Making, Model], tmp_path: Path) -> None:
     making, model = made
     checkpoint.shrink(making.folder / "diffusion", tmp_path / "diffusion")
     small, large = (folder / "diffusion" / checkpoint.NAME for folder in (tmp_path, making.folder))
@@ -237,7 +237,7 @@ def test_a_checkpoint_made_small_is_an_eighth_of_its_size_and_goes_on(made: tupl
     assert fit(training, settings, tmp_path / "diffusion")[1]
 
 
-def test_the_card_says_everything_and_takes_figures(made: tuple[Making, ModelFolder], tmp_path: Path) -> None:
+def test_the_card_says_everything_and_takes_figures(made: tuple[Making, Model], tmp_path: Path) -> None:
     making, model = made
     text = card(model, RECIPE, "mini.toml", stages(making.folder))
     for section in ("# mini", "## What it knows", "## What it does not know", "## How well it does", "## How it was made"):

@@ -8,23 +8,17 @@ README.md          the model card
 
 import os
 import shutil
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ..errors import FileError
-from ..models.autoencoder import Autoencoder
-from ..models.clip_image import ClipImage
-from ..models.clip_text import ClipText
-from ..models.unet import UNet
 from ..prompts.tokenizer import Tokenizer
-from ..schedules import NoiseSchedule
 from . import parts as lay
 from .configs import DIFFUSERS
 from .fields import Fields, read_json, write_json
+from .model import Model
 from .scheduler import read_schedule, write_schedule
 
 PARTS = ("unet", "autoencoder", "text", "image")
@@ -42,24 +36,9 @@ INDEX_IGNORED = (
 )
 
 
-@dataclass
-class ModelFolder:
-    """One text-to-image model: its networks, and what has to be known to use them. settings: kept in kakusan.json."""
-
-    unet: UNet
-    autoencoder: Autoencoder
-    text: ClipText
-    tokenizer: Tokenizer
-    schedule: NoiseSchedule
-    image: ClipImage | None = None
-    card: str = ""
-    name: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
 def read_folder(
     path: str | Path, *, parts: Collection[str] | None = None, dtype: torch.dtype | None = None, device: str | torch.device = "cpu"
-) -> ModelFolder:
+) -> Model:
     """The model in a folder of diffusers' layout.
 
     parts: whose weights to read, of "unet", "autoencoder", "text" and "image"; the others have their shape on the meta device and
@@ -73,7 +52,7 @@ def read_folder(
     _check_index(path)
     at = str(device)
     has_image = (path / lay.IMAGE.folder / "config.json").exists()
-    model = ModelFolder(
+    model = Model(
         unet=lay.UNET.read(path, weights="unet" in wanted, dtype=dtype, device=at),
         autoencoder=lay.AUTOENCODER.read(path, weights="autoencoder" in wanted, dtype=dtype, device=at),
         text=lay.TEXT.read(path, weights="text" in wanted, dtype=dtype, device=at),
@@ -89,7 +68,7 @@ def read_folder(
 
 
 def write_folder(
-    model: ModelFolder, path: str | Path, dtype: torch.dtype = torch.float16, max_shard_bytes: int = 15_000_000, *, replace: bool = False
+    model: Model, path: str | Path, dtype: torch.dtype = torch.float16, max_shard_bytes: int = 15_000_000, *, replace: bool = False
 ) -> None:
     """Write a model as a folder that diffusers opens, whole or not at all: under another name first, then renamed.
 
@@ -116,7 +95,7 @@ def write_folder(
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _write(model: ModelFolder, path: Path, dtype: torch.dtype, max_shard_bytes: int) -> None:
+def _write(model: Model, path: Path, dtype: torch.dtype, max_shard_bytes: int) -> None:
     if model.text.project is not None and model.image is None:
         raise ValueError("the text tower's projection is written beside the image tower, and this model has none")
     schedule = write_schedule(model.schedule)
@@ -160,7 +139,7 @@ def _check_index(path: Path) -> None:
     fields.done()
 
 
-def _check_fit(path: Path, model: ModelFolder) -> None:
+def _check_fit(path: Path, model: Model) -> None:
     """Refuses parts that are each whole but do not go together."""
     unet, latent, width = model.unet.config, model.autoencoder.config.latent_channels, model.text.config.width
     for name, value, wanted, whose in (

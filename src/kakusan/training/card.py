@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from ..data.pictures import WORLDS
-from ..formats.folder import ModelFolder
+from ..formats.model import Model
 from .settings import Recipe
 
 START, STOP = "<!-- figures: benchmarks/embedded.py -->", "<!-- end of figures -->"
@@ -67,7 +67,7 @@ The weights are under Apache-2.0, as the project is.
 """
 
 
-def card(model: ModelFolder, recipe: Recipe, config: str, stages: Mapping[str, Mapping[str, float]]) -> str:
+def card(model: Model, recipe: Recipe, config: str, stages: Mapping[str, Mapping[str, float]]) -> str:
     """The card's text, with a place for figures. stages: steps and minutes of each."""
     world, defaults = WORLDS[recipe.world], model.settings["defaults"]
     said = ", ".join(f"{name} {facts['steps']:,} steps in {facts['minutes']} minutes" for name, facts in stages.items())

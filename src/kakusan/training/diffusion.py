@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..formats.folder import ModelFolder
+from ..formats.model import Model
 from ..models.unet import UNet, UNetConfig
 from ..pipeline import Pipeline
 from ..schedules import NoiseSchedule
@@ -27,7 +27,7 @@ class DiffusionTraining:
 
     name = "diffusion"
 
-    def __init__(self, settings: DiffusionSettings, pool: Pool, model: ModelFolder, latents: Tensor, captions: Captions):
+    def __init__(self, settings: DiffusionSettings, pool: Pool, model: Model, latents: Tensor, captions: Captions):
         self.settings, self.pool, self.model, self.latents, self.captions = settings, pool, model, latents, captions
         self.scale = model.autoencoder.config.scale
         text = model.text.config
@@ -106,7 +106,7 @@ class DiffusionTraining:
                 right = self.errors(module, z, noise, steps, states).mean().item()
                 wrong = self.errors(module, z, noise, steps, states.roll(-1, 0)).mean().item()
                 figures |= {f"loss_{t}": right, f"gain_{t}": wrong - right}
-        pipe = Pipeline(ModelFolder(**{**vars(self.model), "unet": module}))
+        pipe = Pipeline(Model(**{**vars(self.model), "unet": module}))
         images = pipe(captions[:24], seed=1, steps=12, scale=3.0).images
         save_sheet(images, folder / f"sheet-{step:06d}.png", columns=8, captions=captions[:24])
         return figures
@@ -128,7 +128,7 @@ def snr_weight(alphas: Tensor, settings: DiffusionSettings) -> Tensor:
     return capped / (snr + 1) if settings.prediction == "v_prediction" else capped / snr
 
 
-def encode_pool(model: ModelFolder, pool: Pool, path: Path) -> Tensor:
+def encode_pool(model: Model, pool: Pool, path: Path) -> Tensor:
     """Mean and standard deviation of every picture's latent (n 2c h w, float16), made once, on the pool's device.
 
     On a CPU they stay on the disk, mapped into memory.

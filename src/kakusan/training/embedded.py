@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from ..formats.folder import ModelFolder, write_folder
+from ..formats.folder import write_folder
+from ..formats.model import Model
 from ..models.autoencoder import Autoencoder
 from ..models.unet import UNet
 from ..prompts.bpe_training import train as train_tokenizer
@@ -51,7 +52,7 @@ class Making:
         folder.mkdir(parents=True, exist_ok=True)
         self.pool = Pool(folder, Stream(str(pack), recipe.world, recipe.seed, recipe.size), recipe.pictures, device, workers)
 
-    def run(self, last: str = "diffusion", now: bool = False) -> ModelFolder | None:
+    def run(self, last: str = "diffusion", now: bool = False) -> Model | None:
         """All stages up to `last`; the finished model, or None if the session's minutes ran out or `last` came first.
 
         now: take the diffusion stage as its last checkpoint has it, to look at a run that goes on elsewhere.
@@ -107,10 +108,10 @@ class Making:
         many = self.recipe.captions
         return StoredCaptions(self.pool, tokenizer, self.folder, many) if many else FreshCaptions(self.pool, tokenizer)
 
-    def without_unet(self, autoencoder: Autoencoder, towers: Towers, tokenizer: Tokenizer) -> ModelFolder:
+    def without_unet(self, autoencoder: Autoencoder, towers: Towers, tokenizer: Tokenizer) -> Model:
         """The folder as the diffusion stage finds it. The latents' scale is measured: it makes their variance 1."""
         autoencoder.config = dataclasses.replace(autoencoder.config, scale=self.measured_scale(autoencoder))
-        return ModelFolder(
+        return Model(
             unet=None,  # type: ignore[arg-type]
             autoencoder=autoencoder,
             text=towers.text,
@@ -139,7 +140,7 @@ class Making:
         return sorted(seen)
 
 
-def export(model: ModelFolder, destination: Path, text: str) -> None:
+def export(model: Model, destination: Path, text: str) -> None:
     """Write the folder that ships: half precision, files of at most 16 MB, with its card, in the place of an older one."""
     write_folder(dataclasses.replace(model, card=text), destination, dtype=torch.float16, replace=True)
 
