@@ -12,7 +12,7 @@ LEVELS = (
     {"denoiser", "guidance", "formats", "run"},
     {"tasks", "engine"},
     {"pipeline", "data"},
-    {"training", "evaluation"},
+    {"training", "evaluation", "compat"},
     {"cli"},
     {"__init__", "__main__"},
 )
