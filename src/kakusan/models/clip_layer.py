@@ -30,12 +30,12 @@ def check_layer(width: int, heads: int, activation: str) -> None:
 class ClipLayer(nn.Module):
     """Self-attention and a feed-forward layer, each added to its normalised input."""
 
-    def __init__(self, width: int, heads: int, feedforward: int, activation: str):
+    def __init__(self, width: int, heads: int, feedforward: int, activation: str, eps: float = EPS):
         super().__init__()
         self.activation = activation
-        self.norm1 = nn.LayerNorm(width, EPS)
+        self.norm1 = nn.LayerNorm(width, eps)
         self.attn = Attention(width, width, heads, bias=True)
-        self.norm2 = nn.LayerNorm(width, EPS)
+        self.norm2 = nn.LayerNorm(width, eps)
         self.ff_in = nn.Linear(width, feedforward)
         self.ff_out = nn.Linear(feedforward, width)
 
