@@ -57,6 +57,7 @@ def peer(config: DptConfig) -> DPTForDepthEstimation:
     torch.manual_seed(0)
     for p in network.parameters():
         torch.nn.init.normal_(p, std=0.2)
+    torch.nn.init.constant_(network.head.head[4].bias, 5)  # most of the depths stay above the last ReLU's 0
     return network
 
 
@@ -77,22 +78,14 @@ def relative(ours: Tensor, theirs: Tensor) -> float:
 @pytest.mark.parametrize("shape", [(2, 3, 64, 64), (1, 3, 96, 96), (1, 3, 128, 128)])
 def test_depth_is_that_of_transformers(pair: tuple[Dpt, DPTForDepthEstimation], shape: tuple[int, ...]) -> None:
     ours, theirs = pair
-    image = torch.randn(shape)
+    image = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     theirs.dpt.embeddings.image_size = shape[2:]
     with torch.no_grad():
         wanted = theirs(image).predicted_depth
         found = ours(image)
     assert found.shape == (shape[0], *shape[2:])
-    assert wanted.std() > 0
+    assert (wanted > 0).float().mean() > 0.5
     assert relative(found, wanted) < 1e-5
-
-
-def test_wide_pictures_are_seen_as_square_ones_are(pair: tuple[Dpt, DPTForDepthEstimation]) -> None:
-    """transformers refuses them: what is the same all along the picture has the same depth, away from the sides."""
-    with torch.no_grad():
-        wide = pair[0](torch.randn(1, 3, 64, 1, generator=torch.Generator().manual_seed(1)).expand(-1, -1, -1, 160))
-    assert wide.shape == (1, 64, 160)
-    assert wide.isfinite().all()
 
 
 def test_other_sizes_are_refused(pair: tuple[Dpt, DPTForDepthEstimation]) -> None:

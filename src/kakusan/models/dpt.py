@@ -168,10 +168,10 @@ class Reassemble(nn.Module):
         """A feature map (n d h w, or half as high and wide) of states (n 1+hw d)."""
         readout, tokens = states[:, :1].expand(-1, states.shape[1] - 1, -1), states[:, 1:]
         x = F.gelu(self.project(torch.cat([tokens, readout], dim=2)))  # n hw d
-        x = self.conv(x.transpose(1, 2).reshape(len(x), -1, h, w))
+        places: Tensor = self.conv(x.transpose(1, 2).reshape(len(x), -1, h, w))  # n d h w
         if self.shrink is not None:
-            x = self.shrink(x)
-        return x
+            places = self.shrink(places)
+        return places
 
 
 class Fuse(nn.Module):
