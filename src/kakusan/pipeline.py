@@ -1,7 +1,6 @@
 """The pipeline: a model's networks, an engine over them, and the simple way in: `pipe("a red apple").images[0]`."""
 
 import dataclasses
-import hashlib
 import math
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from .denoiser import Denoiser
 from .engine import Engine, Job
 from .errors import KakusanError
 from .formats.folder import read_folder
+from .formats.hashes import folder_hash
 from .formats.model import Model
 from .images import grid, png_bytes, to_pil
 from .messages import tr
@@ -239,7 +239,7 @@ def load(name: str | Path | None = None, *, device: str = "auto", dtype: torch.d
         dtype = torch.float32 if device == "cpu" else torch.float16
     path = EMBEDDED if name is None else Path(name)
     model = read_folder(path, parts=("unet", "autoencoder", "text"), dtype=dtype, device=device)
-    return Pipeline(model, hash_=short_hash(path / "unet"))
+    return Pipeline(model, hash_=folder_hash(path / "unet"))
 
 
 def check_device(name: str) -> None:
@@ -255,20 +255,6 @@ def check_device(name: str) -> None:
             f"device {name!r} is not there; use auto, cpu, or cuda with an NVIDIA GPU and its driver",
             f"デバイス {name!r} は使えません。auto か cpu、NVIDIA の GPU とドライバーがあれば cuda を使ってください",
         )
-
-
-def short_hash(folder: Path, limit: int = 1 << 28) -> str:
-    """First ten digits of the SHA-256 of a folder's weights, which names a model in a picture's parameters.
-
-    Empty for weights of more than `limit` bytes: reading them all would take longer than drawing.
-    """
-    files = sorted(folder.glob("*.safetensors"))
-    if sum(file.stat().st_size for file in files) > limit:
-        return ""
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:10]
 
 
 def _check_size(en: str, ja: str, value: int, factor: int, best: int) -> None:
