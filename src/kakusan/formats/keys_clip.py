@@ -48,6 +48,22 @@ def image_rows(config: ClipImageConfig) -> list[Row]:
     return table
 
 
+def safety_rows(config: ClipImageConfig) -> list[Row]:
+    """The safety checker: the image tower, and the concepts. There is no single-file form; the folder's names stand for it."""
+    tower = [(f"tower.{ours}", folder, _in_checker(folder)) for ours, _, folder in image_rows(config)]
+    names = [
+        ("concepts", "concept_embeds"),
+        ("thresholds", "concept_embeds_weights"),
+        ("special", "special_care_embeds"),
+        ("special_thresholds", "special_care_embeds_weights"),
+    ]
+    return [*tower, *((ours, theirs, theirs) for ours, theirs in names)]
+
+
+def _in_checker(name: str) -> str:
+    return f"vision_model.{name}" if name.startswith("vision_model.") else name
+
+
 def modern_text(name: str) -> str | None:
     """A folder's tensor name as `text_rows` has it: position_ids are a mere count, and not every writer puts `text_model.` first."""
     if name.endswith("embeddings.position_ids"):
