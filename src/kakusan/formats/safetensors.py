@@ -1,8 +1,11 @@
-"""Tensors in safetensors files, in one or in shards: read by memory map, each one expected, none missing."""
+"""Tensors in safetensors files: read late, each out of a memory map of its own; written whole or in shards."""
 
+import json
+import math
+import mmap
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NoReturn
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -11,8 +14,82 @@ from torch import Tensor
 
 from ..errors import FileError
 from .fields import read_json, write_json
+from .source import Stored, check, refuse
 
-FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+TYPES = {
+    "U64": torch.uint64,
+    "I64": torch.int64,
+    "F64": torch.float64,
+    "C64": torch.complex64,
+    "U32": torch.uint32,
+    "I32": torch.int32,
+    "F32": torch.float32,
+    "U16": torch.uint16,
+    "I16": torch.int16,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "U8": torch.uint8,
+    "I8": torch.int8,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "BOOL": torch.bool,
+}
+
+
+class SafetensorsFile:
+    """One safetensors file, a `Source`. The library judges its header; the numbers stay in the file until they are asked for.
+
+    Each tensor has a memory map of its own, so that the pages of one that is let go, or converted, are let go with it.
+    Raises FileError if there is no such file, or the library refuses it, or a tensor is of a type that torch does not have.
+    """
+
+    def __init__(self, path: str | Path):
+        self.file = Path(path)
+        try:
+            with safe_open(self.file, framework="pt") as stored:
+                self.metadata: Mapping[str, str] = stored.metadata() or {}
+            with self.file.open("rb") as file:
+                length = int.from_bytes(file.read(8), "little")
+                header = json.loads(file.read(length))
+                self._descriptor = os.dup(file.fileno())
+        except SafetensorError as error:
+            reason = str(error).splitlines()[0]
+            raise FileError(
+                f"{self.file}: damaged or cut short ({reason})", f"{self.file}: 壊れているか途中で切れています ({reason})"
+            ) from error
+        except OSError as error:
+            raise FileError(f"{self.file}: cannot be read ({error.strerror})", f"{self.file}: 読み込めません ({error.strerror})") from error
+        header.pop("__metadata__", None)
+        self.tensors = {name: Stored(tuple(entry["shape"]), self._type(name, entry["dtype"])) for name, entry in header.items()}
+        self._start = {name: 8 + length + entry["data_offsets"][0] for name, entry in header.items()}
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptor"):
+            os.close(self._descriptor)
+
+    def read(self, name: str) -> Tensor:
+        """See `Source`. What is written to the tensor is not written to the file."""
+        shape, dtype = self.tensors[name]
+        start, count = self._start[name], math.prod(shape)
+        if count == 0:
+            return torch.empty(shape, dtype=dtype)
+        first = start - start % mmap.ALLOCATIONGRANULARITY
+        try:
+            memory = mmap.mmap(self._descriptor, start - first + count * dtype.itemsize, access=mmap.ACCESS_COPY, offset=first)
+        except (OSError, ValueError) as error:
+            refuse(self.file, name, f"cannot be read ({error})", f"を読み込めません ({error})")
+        if start % dtype.itemsize:  # files that the library writes are aligned, not all that it reads
+            return torch.frombuffer(bytearray(memory[start - first :]), dtype=dtype).view(shape)
+        return torch.frombuffer(memory, dtype=dtype, count=count, offset=start - first).view(shape)
+
+    def home(self, name: str) -> Path:
+        """See `Source`."""
+        return self.file
+
+    def _type(self, name: str, kind: str) -> torch.dtype:
+        if kind not in TYPES:
+            refuse(self.file, name, f"holds {kind} numbers, which torch does not have", f"は {kind} で、torch では扱えません")
+        return TYPES[kind]
 
 
 def read_tensors(
@@ -32,27 +109,21 @@ def read_tensors(
     tensors: dict[str, Tensor] = {}
     files = _files(folder, stem)
     for file, listed in files.items():
-        try:
-            with safe_open(file, framework="pt", device=device) as stored:
-                keys = list(stored.keys())
-                if listed is not None:
-                    _check_listed(file, set(keys), listed)
-                for key in keys:
-                    name = modern(key)
-                    if name is None:
-                        continue
-                    if name in tensors or name not in shapes:
-                        _refuse(file, key, "is not a tensor of this model", "はこのモデルのテンソルではありません")
-                    tensors[name] = _checked(file, key, stored.get_tensor(key), shapes[name], dtype)
-        except SafetensorError as error:
-            reason = str(error).splitlines()[0]
-            raise FileError(f"{file}: damaged or cut short ({reason})", f"{file}: 壊れているか途中で切れています ({reason})") from error
-        except OSError as error:
-            raise FileError(f"{file}: cannot be read ({error.strerror})", f"{file}: 読み込めません ({error.strerror})") from error
+        source = SafetensorsFile(file)
+        if listed is not None:
+            _check_listed(file, set(source.tensors), listed)
+        for key, stored in source.tensors.items():
+            name = modern(key)
+            if name is None:
+                continue
+            if name in tensors or name not in shapes:
+                refuse(file, key, "is not a tensor of this model", "はこのモデルのテンソルではありません")
+            check(file, key, stored, shapes[name])
+            tensors[name] = source.read(key).to(device=device, dtype=dtype)
     missing = [name for name in shapes if name not in tensors]
     if missing:
         more = f" (+{len(missing) - 1})" if len(missing) > 1 else ""
-        _refuse(next(iter(files)), missing[0], f"is missing{more}", f"がありません{more}")
+        refuse(next(iter(files)), missing[0], f"is missing{more}", f"がありません{more}")
     return tensors
 
 
@@ -99,7 +170,7 @@ def _shards(index: Path) -> dict[Path, set[str] | None]:
     shards: dict[Path, set[str]] = {}
     for name, file in weight_map.items():
         if not isinstance(file, str) or Path(file).name != file:
-            _refuse(
+            refuse(
                 index, name, f"is in {file!r}, which is no file beside the index", f"の {file!r} は索引と同じ場所のファイル名ではありません"
             )
         shards.setdefault(index.parent / file, set()).add(name)
@@ -108,21 +179,6 @@ def _shards(index: Path) -> dict[Path, set[str] | None]:
 
 def _check_listed(file: Path, keys: set[str], listed: set[str]) -> None:
     for name in sorted(listed - keys):
-        _refuse(file, name, "is missing, though the index promises it", "がありません (索引には載っています)")
+        refuse(file, name, "is missing, though the index promises it", "がありません (索引には載っています)")
     for name in sorted(keys - listed):
-        _refuse(file, name, "is not in the index", "が索引に載っていません")
-
-
-def _checked(file: Path, key: str, tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None) -> Tensor:
-    if tuple(tensor.shape) != tuple(shape):
-        found, wanted = list(tensor.shape), list(shape)
-        _refuse(file, key, f"has shape {found} instead of {wanted}", f"の形は {found} ですが {wanted} のはずです")
-    if tensor.dtype not in FLOATS:
-        kind = str(tensor.dtype).removeprefix("torch.")
-        _refuse(file, key, f"holds {kind} numbers, not floating-point ones", f"は浮動小数点数ではなく {kind} です")
-    return tensor if dtype is None else tensor.to(dtype)
-
-
-def _refuse(file: Path, key: str, en: str, ja: str) -> NoReturn:
-    shown = key if key.isprintable() else ascii(key)  # a name out of a file may hold anything, line breaks too
-    raise FileError(f"{file}: {shown} {en}", f"{file}: {shown} {ja}")
+        refuse(file, name, "is not in the index", "が索引に載っていません")
