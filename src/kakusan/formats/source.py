@@ -44,7 +44,9 @@ class Under:
 
     def __init__(self, source: Source, prefix: str):
         self.source, self.prefix, self.file, self.metadata = source, prefix, source.file, source.metadata
-        self.tensors = {name.removeprefix(prefix): stored for name, stored in source.tensors.items() if name.startswith(prefix)}
+        self.tensors: Mapping[str, Stored] = {
+            name.removeprefix(prefix): stored for name, stored in source.tensors.items() if name.startswith(prefix)
+        }
 
     def read(self, name: str) -> Tensor:
         """See `Source`."""
