@@ -163,8 +163,11 @@ class Pipeline:
     @cached_property
     def networks(self) -> dict[str, Callable[..., Tensor]]:
         """What an engine calls, by name: rows in, rows out, float32 outside whatever the weights' dtype."""
+        return self.networks_with(Denoiser(self.model.unet, self.model.schedule))
+
+    def networks_with(self, denoiser: Denoiser) -> dict[str, Callable[..., Tensor]]:
+        """The same, with another reading of the U-Net's timesteps."""
         model, device, dtype = self.model, self.device, self.dtype
-        denoiser = Denoiser(model.unet, model.schedule)
         scale = model.autoencoder.config.scale
 
         def text(ids: Tensor) -> Tensor:  # n l -> n l d
@@ -179,7 +182,11 @@ class Pipeline:
         def decode(latent: Tensor) -> Tensor:  # n c h w -> n 3 H W
             return model.autoencoder.decode((latent / scale).to(device, dtype)).float().clamp(-1, 1).cpu()
 
-        return {"text": text, "unet": unet, "decode": decode}
+        def encode(image: Tensor) -> Tensor:  # n 3 H W -> n 2 c h w: mean and log variance of the latents, scaled as the U-Net's
+            mean, logvar = (moment.float() for moment in model.autoencoder.encode(image.to(device, dtype)))
+            return torch.stack([mean * scale, logvar + 2 * math.log(scale)], dim=1).cpu()
+
+        return {"text": text, "unet": unet, "decode": decode, "encode": encode}
 
     def sigmas(self, recipe: Recipe) -> Sigmas:
         """The noise levels of a recipe. "leading", the model's own schedule, ends where the model's own samplers do."""
