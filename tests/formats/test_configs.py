@@ -9,11 +9,12 @@ from typing import Any
 import diffusers
 import pytest
 
-from formats.test_keys import STRUCTURES
+from formats.released import FAMILIES
+from formats.released import settings as released
 from kakusan.errors import FileError
 from kakusan.formats import configs
 from kakusan.formats.fields import write_json
-from kakusan.formats.scheduler import read_schedule, write_schedule
+from kakusan.formats.scheduler import read_schedule, write_low_noise, write_schedule
 from kakusan.messages import speak
 from kakusan.models.autoencoder import AutoencoderConfig
 from kakusan.models.clip_image import ClipImageConfig
@@ -21,7 +22,6 @@ from kakusan.models.clip_text import ClipTextConfig
 from kakusan.models.unet import UNetConfig
 from kakusan.schedules import NoiseSchedule
 
-FAMILIES = sorted(STRUCTURES["folder"])
 READERS = {
     "unet/config.json": (configs.read_unet, configs.write_unet),
     "vae/config.json": (configs.read_autoencoder, configs.write_autoencoder),
@@ -36,10 +36,6 @@ WRITTEN_OTHERWISE = {  # ids of the last tokens, where old files all say 0, 1, 2
 }
 
 
-def released(family: str, name: str) -> dict[str, Any]:
-    return STRUCTURES["folder"][family]["configs"][name]
-
-
 def saved(folder: Path, settings: dict[str, Any]) -> Path:
     write_json(folder / "config.json", settings)
     return folder / "config.json"
@@ -52,6 +48,8 @@ def test_released_settings_are_written_as_they_were_read(family: str, name: str,
     theirs = released(family, name)
     config = read(saved(tmp_path, theirs))
     ours = write(config)
+    if (family, name) == ("sd1-inpainting", "unet/config.json"):
+        theirs = {**theirs, "sample_size": 64}  # 32 in a file so old means 64
     for key in theirs.keys() - NOT_WRITTEN - WRITTEN_OTHERWISE:
         assert ours[key] == theirs[key], key
     assert read(saved(tmp_path, ours)) == config
@@ -62,7 +60,7 @@ def test_what_the_released_settings_say(tmp_path: Path) -> None:
         return configs.read_unet(saved(tmp_path, released(family, "unet/config.json")))
 
     assert unet("sd1") == UNetConfig()
-    assert unet("sd1-inpainting") == replace(UNetConfig(), in_channels=9, sample_size=32)
+    assert unet("sd1-inpainting") == replace(UNetConfig(), in_channels=9)
     sd2 = UNetConfig(context_width=1024, heads=(5, 10, 20, 20), linear_projection=True)
     assert unet("sd2-base") == unet("sd2.1-base") == sd2
     assert unet("sd2") == unet("sd2.1") == replace(sd2, sample_size=96)
@@ -74,6 +72,36 @@ def test_what_the_released_settings_say(tmp_path: Path) -> None:
     assert read_schedule(saved(tmp_path, released("sd1", "scheduler/scheduler_config.json"))) == NoiseSchedule()
     v = read_schedule(saved(tmp_path, released("sd2.1", "scheduler/scheduler_config.json")))
     assert v == NoiseSchedule(prediction="v_prediction")
+
+
+def test_a_second_schedule_is_written_as_it_was_read(tmp_path: Path) -> None:
+    theirs = released("x4", "low_res_scheduler/scheduler_config.json")
+    schedule = read_schedule(saved(tmp_path, theirs))
+    assert schedule.alphas_cumprod() == pytest.approx(diffusers.DDPMScheduler.from_config(theirs).alphas_cumprod.tolist(), rel=1e-4)
+    ours = write_low_noise(schedule)
+    assert {key: ours[key] for key in theirs.keys() - NOT_WRITTEN} == {key: theirs[key] for key in theirs.keys() - NOT_WRITTEN}
+    assert read_schedule(saved(tmp_path, ours)) == schedule
+    other = NoiseSchedule(beta_start=0.0001, beta_end=0.02)
+    assert read_schedule(saved(tmp_path, write_low_noise(other))) == other
+
+
+def test_the_text_tower_of_a_whole_clip(tmp_path: Path) -> None:
+    """Its text_config_dict overrules its text_config, as in transformers."""
+    text = {key: value for key, value in released("sd1", "text_encoder/config.json").items() if key not in ("architectures", "hidden_size")}
+    whole = {"architectures": ["CLIPModel"], "model_type": "clip", "projection_dim": 768, "vision_config": {"hidden_size": 1024}}
+    file = saved(tmp_path, {**whole, "text_config": {**text, "num_beams": 1, "prefix": None}, "text_config_dict": {"hidden_size": 768}})
+    assert configs.read_text(file) == ClipTextConfig()
+    for wrong in ({}, {"text_config": 3}, {"text_config": text, "text_config_dict": []}):
+        with pytest.raises(FileError, match="text_config"):
+            configs.read_text(saved(tmp_path, {**whole, **wrong}))
+
+
+def test_old_files_of_unets_mean_64_when_they_say_less(tmp_path: Path) -> None:
+    settings = released("sd1", "unet/config.json")
+    for version, sample in (("0.2.2", 64), ("0.8.1", 64), ("0.9.0", 32), ("0.10.0.dev0", 32), ("1.0", 32)):
+        file = saved(tmp_path, {**settings, "sample_size": 32, "_diffusers_version": version})
+        assert configs.read_unet(file).sample_size == sample
+    assert configs.read_unet(saved(tmp_path, {**settings, "sample_size": 96})).sample_size == 96
 
 
 def test_settings_as_diffusers_itself_saves_them_now(tmp_path: Path) -> None:
@@ -158,6 +186,7 @@ UNKNOWN = [
     ("text_encoder/config.json", "layer_norm_eps", 1e-6),
     ("text_encoder/config.json", "model_type", "bert"),
     ("text_encoder/config.json", "rope_theta", 1e4),
+    ("text_encoder/config.json", "pruned_heads", {"0": [1]}),
     ("image_encoder/config.json", "architectures", ["CLIPVisionModel"]),
     ("image_encoder/config.json", "num_channels", 4),
     ("image_encoder/config.json", "patch_size", 15),
@@ -166,6 +195,7 @@ UNKNOWN = [
     ("scheduler/scheduler_config.json", "beta_start", -1),
     ("scheduler/scheduler_config.json", "prediction_type", "flow"),
     ("scheduler/scheduler_config.json", "thresholding", True),
+    ("scheduler/scheduler_config.json", "predict_epsilon", False),
     ("scheduler/scheduler_config.json", "timestep_spacing", "even"),
     ("scheduler/scheduler_config.json", "trained_betas", [0.1]),
     ("scheduler/scheduler_config.json", "something_new", False),

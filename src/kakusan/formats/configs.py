@@ -70,14 +70,28 @@ AUTOENCODER_SAME: dict[str, tuple[object, ...]] = {
 CLIP_IGNORED = (
     *("_name_or_path", "attention_dropout", "bos_token_id", "dropout", "dtype", "initializer_factor", "initializer_range"),
     *("pad_token_id", "torch_dtype", "transformers_version"),
+    # What transformers once wrote into every config of its: how to generate text, classify, export and report.
+    *("add_cross_attention", "bad_words_ids", "begin_suppress_tokens", "chunk_size_feed_forward", "cross_attention_hidden_size"),
+    *("decoder_start_token_id", "diversity_penalty", "do_sample", "early_stopping", "encoder_no_repeat_ngram_size"),
+    *("exponential_decay_length_penalty", "finetuning_task", "forced_bos_token_id", "forced_eos_token_id", "id2label", "is_decoder"),
+    *("is_encoder_decoder", "label2id", "length_penalty", "max_length", "min_length", "no_repeat_ngram_size", "num_beam_groups"),
+    *("num_beams", "num_return_sequences", "output_attentions", "output_hidden_states", "output_scores", "prefix", "problem_type"),
+    *("remove_invalid_values", "repetition_penalty", "return_dict", "return_dict_in_generate", "sep_token_id", "suppress_tokens"),
+    *("task_specific_params", "temperature", "tf_legacy_loss", "tie_encoder_decoder", "tie_word_embeddings", "tokenizer_class"),
+    *("top_k", "top_p", "torchscript", "typical_p", "use_bfloat16", "_attn_implementation_autoset", "attn_implementation"),
 )
+CLIP_SAME: dict[str, tuple[object, ...]] = {"layer_norm_eps": (1e-5,), "pruned_heads": ({},)}
 DOWN = {True: "CrossAttnDownBlock2D", False: "DownBlock2D"}
 UP = {True: "CrossAttnUpBlock2D", False: "UpBlock2D"}
 
 
 def read_unet(file: Path) -> UNetConfig:
-    """The U-Net's shape from its config.json."""
+    """The U-Net's shape from its config.json.
+
+    Before version 0.9 diffusers wrote a sample_size it had not been told; it takes those below 64 for 64, and so do we.
+    """
     fields = Fields(file)
+    least = 64 if _version(fields) < (0, 9) else 0
     fields.ignore((*DIFFUSERS_IGNORED, *EMA_IGNORED))
     fields.expect(UNET_SAME)
     if fields.take_same("transformer_layers_per_block", int, 1) != 1:
@@ -106,7 +120,7 @@ def read_unet(file: Path) -> UNetConfig:
             heads=fields.take_one_or_each("attention_head_dim", int, 8),  # diffusers' old mistake: it is the number of heads
             linear_projection=fields.take("use_linear_projection", bool, False),
             norm_groups=fields.take("norm_num_groups", int, 32),
-            sample_size=fields.take_same("sample_size", int, 64),
+            sample_size=max(fields.take_same("sample_size", int, 64), least),
             class_labels=fields.take("num_class_embeds", int, 0),
             only_cross_attention=only_cross if any(only_cross) else None,
         ),
@@ -190,21 +204,23 @@ def write_autoencoder(config: AutoencoderConfig) -> dict[str, object]:
 
 
 def read_text(file: Path) -> ClipTextConfig:
-    """The text tower's shape from its config.json, without projection."""
+    """The text tower's shape from its config.json, or from that of a whole CLIP; without projection."""
     fields = Fields(file)
+    if fields.left.get("model_type") == "clip":
+        fields.within("text_config", "text_config_dict")
     fields.ignore((*CLIP_IGNORED, "projection_dim"))
-    fields.expect({"architectures": (["CLIPTextModel"],), "model_type": ("clip_text_model",), "layer_norm_eps": (1e-5,)})
-    vocab = fields.take("vocab_size", int)
+    fields.expect({"architectures": (["CLIPTextModel"], None), "model_type": ("clip_text_model",), **CLIP_SAME})
+    vocab = fields.take("vocab_size", int, 49408)
     end = fields.take("eos_token_id", int, 2)
     return _made(
         fields,
         lambda: ClipTextConfig(
             vocab=vocab,
-            width=fields.take("hidden_size", int),
-            layers=fields.take("num_hidden_layers", int),
-            heads=fields.take("num_attention_heads", int),
+            width=fields.take("hidden_size", int, 512),
+            layers=fields.take("num_hidden_layers", int, 12),
+            heads=fields.take("num_attention_heads", int, 8),
             positions=fields.take("max_position_embeddings", int, 77),
-            feedforward=fields.take("intermediate_size", int),
+            feedforward=fields.take("intermediate_size", int, 2048),
             activation=_activation(fields),
             end_token=vocab - 1 if end == 2 else end,  # files from before transformers 4.31 all say 2 and mean the last id
         ),
@@ -240,14 +256,8 @@ def read_image(file: Path) -> ClipImageConfig:
     """The image tower's shape from its config.json."""
     fields = Fields(file)
     fields.ignore(CLIP_IGNORED)
-    fields.expect(
-        {
-            "architectures": (["CLIPVisionModelWithProjection"],),
-            "model_type": ("clip_vision_model",),
-            "layer_norm_eps": (1e-5,),
-            "num_channels": (3,),
-        }
-    )
+    vision = {"architectures": (["CLIPVisionModelWithProjection"],), "model_type": ("clip_vision_model",), "num_channels": (3,)}
+    fields.expect({**vision, **CLIP_SAME})
     return _made(
         fields,
         lambda: ClipImageConfig(
@@ -284,6 +294,12 @@ def write_image(config: ClipImageConfig) -> dict[str, object]:
         "projection_dim": config.projection,
         "torch_dtype": "float32",
     }
+
+
+def _version(fields: Fields) -> tuple[int, ...]:
+    """Which diffusers wrote a file, as two numbers; today's if it does not say."""
+    said = str(fields.left.get("_diffusers_version", DIFFUSERS)).split(".")[:2]
+    return tuple(int(number) if number.isdecimal() else 0 for number in said)
 
 
 def _activation(fields: Fields) -> str:

@@ -19,6 +19,16 @@ class Fields:
         self.file = file
         self.left = read_json(file)
 
+    def within(self, name: str, *stronger: str) -> None:
+        """Goes on with the settings inside the one called `name` alone, overruled by those inside `stronger` where there are any."""
+        inner: dict[str, Any] = {}
+        for one in (name, *(other for other in stronger if self.left.get(other) is not None)):
+            value = self.left.get(one)
+            if not isinstance(value, dict):
+                self.refuse(one, value, "an object of settings")
+            inner |= value
+        self.left = inner
+
     def take(self, name: str, kind: type[T], default: T | None = None) -> T:
         """The value of a setting, of the kind asked for; it may be absent only if there is a default."""
         if name not in self.left:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from ..models.autoencoder import Autoencoder
@@ -21,7 +22,8 @@ class Model:
 
     variant: what the U-Net sees beside the noisy latent: nothing, mask and masked latent (1 + 4 channels), depth (1), or the small
     picture (3). low_noise: how the x4 upscaler's small picture is noised. settings: what is kept in kakusan.json.
-    notes: what was found out about the file rather than read in it, one line each, in the user's language.
+    notes: what was found out about the file rather than read in it, one line each, in the user's language. path: the folder it was
+    read from, where what is no part of a Model may lie: a safety checker, say.
     """
 
     unet: UNet
@@ -35,6 +37,7 @@ class Model:
     settings: Mapping[str, Any] = field(default_factory=dict)
     low_noise: NoiseSchedule | None = None
     notes: list[str] = field(default_factory=list)
+    path: Path | None = None
 
     @property
     def family(self) -> Family:

@@ -17,6 +17,7 @@ LINSPACE = (
 SAME: dict[str, tuple[object, ...]] = {
     "trained_betas": (None, []),
     "thresholding": (False,),
+    "predict_epsilon": (True,),  # before there was prediction_type
     "sigma_min": (None,),
     "sigma_max": (None,),
     "timestep_type": ("discrete",),
@@ -28,7 +29,7 @@ IGNORED = (
     *("skip_prk_steps", "variance_type", "interpolation_type", "final_sigmas_type", "use_karras_sigmas", "use_exponential_sigmas"),
     *("use_beta_sigmas", "use_lu_lambdas", "solver_order", "solver_type", "solver_p", "algorithm_type", "lower_order_final"),
     *("euler_at_final", "predict_x0", "disable_corrector", "lambda_min_clipped", "flow_shift", "use_dynamic_shifting"),
-    *("time_shift_type", "noise_sampler_seed"),
+    *("time_shift_type", "noise_sampler_seed", "tensor_format", "timestep_values", "_name_or_path"),
 )
 
 
@@ -66,21 +67,35 @@ def write_schedule(schedule: NoiseSchedule) -> dict[str, object]:
     diffusers' PNDM averages v where PLMS averages the noise in it, and cannot do zero terminal SNR.
     """
     other = schedule.zero_terminal_snr or schedule.prediction == "v_prediction"
-    config: dict[str, object] = {
+    config = {
+        **_noise(schedule),
         "_class_name": "DDIMScheduler" if other else "PNDMScheduler",
-        "_diffusers_version": DIFFUSERS,
-        "beta_end": schedule.beta_end,
-        "beta_schedule": schedule.kind,
-        "beta_start": schedule.beta_start,
         "clip_sample": False,
-        "num_train_timesteps": schedule.steps,
-        "prediction_type": schedule.prediction,
         "set_alpha_to_one": schedule.set_alpha_to_one,
         "skip_prk_steps": True,
-        "steps_offset": schedule.steps_offset,
-        "timestep_spacing": schedule.spacing,
-        "trained_betas": None,
     }
     if schedule.zero_terminal_snr:
         config["rescale_betas_zero_snr"] = True
     return config
+
+
+def write_low_noise(schedule: NoiseSchedule) -> dict[str, object]:
+    """scheduler_config.json of the x4 upscaler's second schedule, which noises the small picture and samples nothing: DDPM's."""
+    config = {**_noise(schedule), "_class_name": "DDPMScheduler", "clip_sample": True, "variance_type": "fixed_small"}
+    if not schedule.set_alpha_to_one:
+        config["set_alpha_to_one"] = False
+    return config
+
+
+def _noise(schedule: NoiseSchedule) -> dict[str, object]:
+    return {
+        "_diffusers_version": DIFFUSERS,
+        "beta_end": schedule.beta_end,
+        "beta_schedule": schedule.kind,
+        "beta_start": schedule.beta_start,
+        "num_train_timesteps": schedule.steps,
+        "prediction_type": schedule.prediction,
+        "steps_offset": schedule.steps_offset,
+        "timestep_spacing": schedule.spacing,
+        "trained_betas": None,
+    }
