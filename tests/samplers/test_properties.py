@@ -196,7 +196,7 @@ def test_adaptive_steps_stop_on_answers_that_are_not_numbers() -> None:
     ("name", "sigmas", "options", "said"),
     [
         ("eulr_ancestral", SIGMAS, {}, "did you mean euler_ancestral"),
-        ("dpmpp_2m", SIGMAS, {"eta": 1.0}, "dpmpp_2m has no option 'eta'; its options: none"),
+        ("plms", SIGMAS, {"eta": 1.0}, "plms has no option 'eta'; its options: none"),
         ("euler", SIGMAS, {"churn": 1.0}, "s_churn, s_tmin, s_tmax, s_noise"),
         ("euler", [1.0, 1.0, 0.0], {}, "must fall"),
         ("euler", [1.0, -1.0], {}, "must fall"),

@@ -1,0 +1,34 @@
+"""What every picture ends with: from a noisy latent and words to the picture, under guidance."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import hypot
+
+import torch
+from torch import Tensor
+
+from .. import samplers
+from ..guidance import guided, of_unet
+from ..types import Cond, Noise, Sigmas, Task, Work
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How noise becomes a picture. ids and negative_ids: token numbers (l); scale: of guidance; options: the sampler's own."""
+
+    ids: tuple[int, ...]
+    negative_ids: tuple[int, ...]
+    sampler: str
+    sigmas: Sigmas
+    scale: float
+    options: Mapping[str, float] = field(default_factory=dict)
+
+
+def drawn(x: Tensor, how: Drawing, noise: Noise) -> Task:
+    """The picture that the sampler finds in `x` (c h w), a clean latent plus noise of the first level."""
+    cond, uncond = yield Work("text", [(torch.tensor(how.ids),), (torch.tensor(how.negative_ids),)])
+    sampler = samplers.sample(how.sampler, x[None], how.sigmas, noise, **how.options)
+    latent = yield from of_unet(guided(sampler, Cond(cond), Cond(uncond), how.scale))
+    latent = latent / hypot(1, how.sigmas[-1])  # schedules that stop above 0 end in the coordinates they begin in
+    (image,) = yield Work("decode", [(latent[0],)])
+    return image
