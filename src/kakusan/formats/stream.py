@@ -1,7 +1,7 @@
 """A safetensors file written one tensor at a time: no more than one is in memory, and the file is there whole or not at all.
 
 The layout is that of huggingface/safetensors: the header's length in 8 bytes, least significant first; the header, JSON padded with
-spaces to a multiple of 8 bytes; the tensors, by type in the order of TYPES and then by name, with nothing between them.
+spaces to a multiple of 8 bytes; the tensors, those of the widest numbers first, so that all are aligned, and nothing between them.
 """
 
 import json
@@ -16,26 +16,10 @@ import torch
 from torch import Tensor
 
 from ..errors import FileError
+from .safetensors import TYPES
 from .source import Source, Stored, refuse
 
-TYPES = {
-    torch.uint64: "U64",
-    torch.int64: "I64",
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.uint32: "U32",
-    torch.int32: "I32",
-    torch.bfloat16: "BF16",
-    torch.float16: "F16",
-    torch.uint16: "U16",
-    torch.int16: "I16",
-    torch.float8_e4m3fn: "F8_E4M3",
-    torch.float8_e5m2: "F8_E5M2",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-}
-"""What the header calls them, in the order the library writes them: the widest first, so that all are aligned."""
+NAMES = {dtype: name for name, dtype in TYPES.items()}
 LONGEST_HEADER = 100_000_000
 
 OnBytes = Callable[[int], None]
@@ -52,7 +36,7 @@ def write_source(source: Source, path: Path, *, replace: bool = False, on_bytes:
 
     replace: also over another file. Raises FileError if `path` is taken or cannot be written; then nothing is left behind.
     """
-    order = sorted(source.tensors, key=lambda name: (_rank(path, name, source.tensors[name]), name))
+    order = sorted(source.tensors, key=lambda name: (-source.tensors[name].dtype.itemsize, name))
     header = _header(path, source, order)
     check_free(path, replace)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
@@ -91,15 +75,8 @@ def taken(path: Path) -> FileError:
     )
 
 
-def _rank(path: Path, name: str, stored: Stored) -> int:
-    if stored.dtype not in TYPES:
-        kind = str(stored.dtype).removeprefix("torch.")
-        refuse(path, name, f"holds {kind} numbers, which safetensors cannot keep", f"は {kind} で、safetensors に保存できません")
-    return list(TYPES).index(stored.dtype)
-
-
 def _header(path: Path, source: Source, order: list[str]) -> bytes:
-    """Raises FileError if it would be longer than the library reads."""
+    """Raises FileError on what the library would not read."""
     entries: dict[str, object] = {"__metadata__": dict(source.metadata)} if source.metadata else {}
     if "__metadata__" in source.tensors:
         refuse(path, "__metadata__", "is no name for a tensor", "はテンソルの名前にできません")
@@ -107,7 +84,10 @@ def _header(path: Path, source: Source, order: list[str]) -> bytes:
     for name in order:
         stored, start = source.tensors[name], end
         end += _bytes(stored)
-        entries[name] = {"dtype": TYPES[stored.dtype], "shape": list(stored.shape), "data_offsets": [start, end]}
+        if stored.dtype not in NAMES:
+            kind = str(stored.dtype).removeprefix("torch.")
+            refuse(path, name, f"holds {kind} numbers, which safetensors cannot keep", f"は {kind} で、safetensors に保存できません")
+        entries[name] = {"dtype": NAMES[stored.dtype], "shape": list(stored.shape), "data_offsets": [start, end]}
     try:
         text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError as error:
