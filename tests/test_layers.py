@@ -9,7 +9,7 @@ LEVELS = (
     {"errors"},
     {"types", "noise", "images", "schedules", "words"},
     {"models", "samplers", "prompts"},
-    {"denoiser", "guidance", "masking", "formats", "run"},
+    {"denoiser", "guidance", "masking", "formats", "run", "safety"},
     {"tasks", "engine"},
     {"pipeline", "data"},
     {"training", "evaluation", "compat"},

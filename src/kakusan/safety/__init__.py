@@ -1,0 +1,1 @@
+"""What is shown and where it came from: invisible watermarks, verdicts on pictures, provenance."""
