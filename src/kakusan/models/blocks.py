@@ -43,11 +43,17 @@ class Attention(nn.Module):
         self.to_v = nn.Linear(channels_context, channels, bias=bias)
         self.to_out = nn.Linear(channels, channels)
 
-    def forward(self, x: Tensor, context: Tensor | None = None, causal: bool = False) -> Tensor:
-        """What each token of x (n l c) finds in the context (n l' c') or in x itself; causal: only in tokens before it."""
-        seen = x if context is None else context
-        q, k, v = (self._by_head(y) for y in (self.to_q(x), self.to_k(seen), self.to_v(seen)))  # n k l d
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    def forward(self, x: Tensor, context: Tensor | None = None, causal: bool = False, seen: Tensor | None = None) -> Tensor:
+        """What each token of x (n l c) finds in the context (n l' c') or in x itself.
+
+        causal: only in tokens before it and in itself. seen: only in those marked true (n l').
+        """
+        source = x if context is None else context
+        q, k, v = (self._by_head(y) for y in (self.to_q(x), self.to_k(source), self.to_v(source)))  # n k l d
+        mask = None if seen is None else seen[:, None, None].expand(-1, 1, x.shape[1], -1)  # n 1 l l'
+        if mask is not None and causal:
+            mask = mask.tril()
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal and mask is None)
         out: Tensor = self.to_out(y.transpose(1, 2).flatten(2))  # n l c
         return out
 

@@ -39,8 +39,8 @@ class ClipLayer(nn.Module):
         self.ff_in = nn.Linear(width, feedforward)
         self.ff_out = nn.Linear(feedforward, width)
 
-    def forward(self, x: Tensor, causal: bool = False) -> Tensor:
-        """States (n l d) that have seen one another; causal: only those before them."""
-        x = x + self.attn(self.norm1(x), causal=causal)
+    def forward(self, x: Tensor, causal: bool = False, seen: Tensor | None = None) -> Tensor:
+        """States (n l d) that have seen one another; causal: only those before them; seen: only those marked (n l)."""
+        x = x + self.attn(self.norm1(x), causal=causal, seen=seen)
         x = x + self.ff_out(ACTIVATIONS[self.activation](self.ff_in(self.norm2(x))))
         return x

@@ -3,7 +3,9 @@
 Radford et al. 2021, section 2.4. n texts, l tokens, d width of a state, p width of the space shared with pictures.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -56,16 +58,24 @@ class ClipText(nn.Module):
 
     def states(self, ids: Tensor, skip: int = 0) -> Tensor:
         """States (n l d) with the last `skip` layers left out, after the final norm. Raises ValueError on impossible shapes."""
-        config = self.config
-        if ids.shape[1] > config.positions:
-            raise ValueError(f"{ids.shape[1]} tokens are more than the {config.positions} this text tower has places for")
-        if not 0 <= skip <= config.layers:
-            raise ValueError(f"cannot skip {skip} of {config.layers} layers")
-        x = self.token_embedding(ids) + self.position_embedding(torch.arange(ids.shape[1], device=ids.device))  # n l d
-        for layer in self.layers[: config.layers - skip]:
-            x = layer(x, causal=True)
-        states: Tensor = self.norm(x)
+        layers = self.config.layers
+        if not 0 <= skip <= layers:
+            raise ValueError(f"cannot skip {skip} of {layers} layers")
+        states: Tensor = self.norm(next(islice(self.by_layer(ids), layers - skip, None)))
         return states
+
+    def by_layer(self, ids: Tensor, seen: Tensor | None = None) -> Iterator[Tensor]:
+        """States (n l d) before the first layer and after each, none of them normed.
+
+        seen: which tokens (n l, true or false) the others may look at; all unless given. Raises ValueError on too many tokens.
+        """
+        if ids.shape[1] > self.config.positions:
+            raise ValueError(f"{ids.shape[1]} tokens are more than the {self.config.positions} this text tower has places for")
+        x = self.token_embedding(ids) + self.position_embedding(torch.arange(ids.shape[1], device=ids.device))  # n l d
+        yield x
+        for layer in self.layers:
+            x = layer(x, causal=True, seen=seen)
+            yield x
 
     def embed(self, ids: Tensor) -> Tensor:
         """Features (n p): the states of the first end tokens, projected, not normalised. Raises ValueError without projection."""
