@@ -93,7 +93,8 @@ def _cosines(size: int) -> Floats:
 
 
 def _luma(image: NDArray[np.generic]) -> Floats:
-    return image.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+    luma: Floats = image.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+    return luma
 
 
 def _check(image: Bytes) -> None:
