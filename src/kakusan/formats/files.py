@@ -33,12 +33,12 @@ def open_file(path: str | Path) -> Source:
     """
     path = Path(path)
     start = _start(path)
+    if _is_safetensors(path, start):  # first: its length may begin like a pickle
+        return SafetensorsFile(path)
     if start.startswith((ZIP, PICKLE)):
         from .ckpt import CkptFile
 
         return CkptFile(path)
-    if _is_safetensors(path, start):
-        return SafetensorsFile(path)
     for magic, en, ja in OTHERS:
         if start.startswith(magic):
             _refuse(path, f"is {en}", f"は{ja}")

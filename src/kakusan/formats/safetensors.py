@@ -60,7 +60,9 @@ class SafetensorsFile:
         except OSError as error:
             raise FileError(f"{self.file}: cannot be read ({error.strerror})", f"{self.file}: 読み込めません ({error.strerror})") from error
         header.pop("__metadata__", None)
-        self.tensors = {name: Stored(tuple(entry["shape"]), self._type(name, entry["dtype"])) for name, entry in header.items()}
+        self.tensors: Mapping[str, Stored] = {
+            name: Stored(tuple(entry["shape"]), self._type(name, entry["dtype"])) for name, entry in header.items()
+        }
         self._start = {name: 8 + length + entry["data_offsets"][0] for name, entry in header.items()}
 
     def __del__(self) -> None:
