@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ..models.autoencoder import AutoencoderConfig
 from ..models.clip_text import ClipTextConfig
@@ -44,6 +45,7 @@ class Found:
     open_clip: whether the text tower is under OpenCLIP's names. skipped: how many of its last layers nothing uses. schedule: with a
     prediction of "epsilon" if `prediction` is None, which is: the file cannot tell. reason: how prediction is known, in English and
     Japanese. ema: which averaged weights there are; use_ema: whether an original .yaml wants them. depth: tensors of a depth network.
+    length: of a prompt in tokens. tokenizer: the folder of a tokenizer other than CLIP's, which only a .yaml can name.
     """
 
     unet: UNetConfig | None
@@ -59,6 +61,8 @@ class Found:
     ema: Ema = "none"
     use_ema: bool = False
     depth: int = 0
+    length: int = 77
+    tokenizer: Path | None = None
 
     @property
     def variant(self) -> Variant:
@@ -103,6 +107,8 @@ def detect(source: Source) -> Found:
         ema=ema(names),
         depth=sum(name.startswith(DEPTH) for name in names),
     )
+    if found.text is not None:
+        found = replace(found, length=found.text.positions)
     return predicting(_upscaling(found), *_prediction(source, found))
 
 
