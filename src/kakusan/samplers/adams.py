@@ -21,16 +21,18 @@ def lms(x: Tensor, sigmas: Sigmas, *, order: int = 4) -> Sampler:
     return x
 
 
-def deis(x: Tensor, sigmas: Sigmas, *, order: int = 3) -> Sampler:
+def deis(x: Tensor, sigmas: Sigmas, *, order: int = 3, lower_order_final: bool | None = None) -> Sampler:
     """The polynomial is in log sigma (Zhang & Chen 2022: log-rho Adams-Bashforth, https://arxiv.org/abs/2204.13902).
 
-    A run of fewer than 15 steps ends on lower orders, and a step to 0, where log sigma has no end, is of order 1.
+    lower_order_final: ends on lower orders; without it, a run of fewer than 15 steps does. A step to 0, where log sigma has no
+    end, is of order 1.
     """
     history: list[Tensor] = []
     steps = len(sigmas) - 1
+    lowers = steps < 15 if lower_order_final is None else lower_order_final
     for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         history = [*history, (yield from slope(x, sigma))][-order:]
-        left = 1 if sigma_next == 0 else steps - i if steps < 15 else order
+        left = 1 if sigma_next == 0 else steps - i if lowers else order
         used = history[-left:]
         nodes = [log(s) for s in sigmas[i + 1 - len(used) : i + 1]]
         x = _advance(x, used, nodes, partial(_area_of_log, a=sigma, b=sigma_next))

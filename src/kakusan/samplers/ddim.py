@@ -4,7 +4,8 @@ Their x is ours times sqrt(alpha_bar), and sigma^2 = (1 - alpha_bar) / alpha_bar
 """
 
 from itertools import pairwise
-from math import sqrt
+from math import inf, sqrt
+from typing import Literal
 
 from torch import Tensor
 
@@ -12,24 +13,32 @@ from ..types import Noise, Sampler, Sigmas, denoise
 from .stochastic import no_noise
 
 
-def ddpm(x: Tensor, sigmas: Sigmas, noise: Noise) -> Sampler:
-    """Draws from the posterior q(x_next | x, denoised) (Ho et al. 2020, equations 6 and 7, the smaller variance)."""
+def ddpm(x: Tensor, sigmas: Sigmas, noise: Noise, *, variance: Literal["small", "large"] = "small") -> Sampler:
+    """Draws from the posterior q(x_next | x, denoised) (Ho et al. 2020, equations 6 and 7).
+
+    variance: the posterior's, or ("large") the variance added by the step, beta; both are bounds (section 3.2). The large one
+    noises the end too, unless `noise` gives zeros there.
+    """
     for sigma, sigma_next in pairwise(sigmas):
         kept = (sigma_next / sigma) ** 2  # the share of the noise's variance that survives the step
         denoised = yield from denoise(x, sigma)
         x = denoised + kept * (x - denoised)
-        if sigma_next > 0:
-            x = x + sigma_next * sqrt(1 - kept) * noise(x, sigma, sigma_next)
+        spread = sigma_next if variance == "small" else sigma * sqrt((1 + sigma_next**2) / (1 + sigma**2))
+        if spread > 0:
+            x = x + spread * sqrt(1 - kept) * noise(x, sigma, sigma_next)
     return x
 
 
-def ddim(x: Tensor, sigmas: Sigmas, noise: Noise = no_noise, *, eta: float = 0.0) -> Sampler:
-    """Keeps part of the predicted noise and draws the rest: `eta` 0 none, 1 as `ddpm` (Song et al. 2021, equations 12 and 16)."""
+def ddim(x: Tensor, sigmas: Sigmas, noise: Noise = no_noise, *, eta: float = 0.0, clip: float = inf) -> Sampler:
+    """Keeps part of the predicted noise and draws the rest: `eta` 0 none, 1 as `ddpm` (Song et al. 2021, equations 12 and 16).
+
+    clip: the estimate is cut off at -clip and clip, though not the noise that it was found by; for networks of pixels.
+    """
     for sigma, sigma_next in pairwise(sigmas):
         denoised = yield from denoise(x, sigma)
         eps = (x - denoised) / sigma
         fresh = min(sigma_next, eta * sigma_next * sqrt(1 - (sigma_next / sigma) ** 2))
-        x = denoised + sqrt(sigma_next**2 - fresh**2) * eps
+        x = (denoised if clip == inf else denoised.clamp(-clip, clip)) + sqrt(sigma_next**2 - fresh**2) * eps
         if fresh > 0:
             x = x + fresh * noise(x, sigma, sigma_next)
     return x
