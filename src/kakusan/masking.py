@@ -3,7 +3,10 @@
 n images, c channels, h w height and width of a latent.
 """
 
+from math import hypot
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .types import Evaluate, Prediction, Sampler, Sigmas
@@ -16,7 +19,7 @@ def masked(sampler: Sampler, known: Tensor, change: Tensor, sigmas: Sigmas) -> S
     first 1 - change of the steps (Levin and Fried 2023, "Differential Diffusion", https://arxiv.org/abs/2306.00950, section 3).
     sigmas: the sampler's own levels, to tell how far it has come.
     The answers are blended, not x: the noise in x and the history of multistep samplers stay of one piece. x has to start as
-    `known` plus noise; kept places then end as `known` if the last level is 0.
+    `known` plus noise. Kept places end as `known`, in the size that x has at the last level.
     """
     try:
         x, sigma = next(sampler)
@@ -27,7 +30,7 @@ def masked(sampler: Sampler, known: Tensor, change: Tensor, sigmas: Sigmas) -> S
             x, sigma = sampler.send(Prediction(blended, None if uncond is None else torch.where(keep, known, uncond)))
     except StopIteration as stop:
         result: Tensor = stop.value
-        return result
+        return torch.where(change > 0, result, hypot(1, sigmas[-1]) * known)
 
 
 def left(sigma: float, sigmas: Sigmas) -> float:
@@ -35,3 +38,40 @@ def left(sigma: float, sigmas: Sigmas) -> float:
     steps = len(sigmas) - 1
     begun = sum(level >= sigma for level in sigmas[:-1])
     return min(steps - begun + 1, steps) / steps
+
+
+def rejoined(painted: Tensor, image: Tensor, mask: Tensor) -> Tensor:
+    """What was painted (3 h w), with the picture's own pixels wherever `mask` (1 h w) is 0, and no step of colour between.
+
+    An autoencoder gives every picture back a little off in colour; what it is off where the picture is known is spread smoothly
+    into the painted part, and taken off there. Where the mask is below a quarter the two are blended.
+    """
+    known = mask == 0
+    off = filled(torch.where(known, image - painted, 0.0), ~known)
+    return torch.where(known, image, torch.lerp(image, (painted + off).clamp(-1, 1), (4 * mask).clamp(max=1)))
+
+
+def filled(x: Tensor, hole: Tensor) -> Tensor:
+    """x (c h w) with the hole (1 h w, bool) filled smoothly from round it; zeros if there is nothing round it.
+
+    By an averaging pyramid: each level takes what it does not know from the next coarser one (Gortler et al. 1996, "The Lumigraph",
+    https://doi.org/10.1145/237170.237200, section 3.4).
+    """
+    if not hole.any():
+        return x
+    weight = (~hole).to(x.dtype)
+    return torch.where(hole, _pulled(x * weight, weight), x)
+
+
+def _pulled(sums: Tensor, weight: Tensor) -> Tensor:
+    """Means (c h w) of weighted sums (c h w), from coarser levels where weights (1 h w) are small."""
+    h, w = sums.shape[1:]
+    mean = sums / weight.clamp_min(1e-6)
+    if max(h, w) == 1:
+        return mean
+    padded = [F.pad(part[None], (0, w % 2, 0, h % 2)) for part in (sums, weight)]
+    halves = [F.avg_pool2d(part, 2)[0] for part in padded]
+    full = halves[1].clamp(max=0.25) / halves[1].clamp_min(1e-6)  # what a quarter covers is known well enough
+    coarse = _pulled(halves[0] * full * 4, halves[1] * full * 4)
+    wide = F.interpolate(coarse[None], size=(h + h % 2, w + w % 2), mode="bilinear", align_corners=False)[0, :, :h, :w]
+    return torch.lerp(wide, mean, weight.clamp(max=1))

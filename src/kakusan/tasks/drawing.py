@@ -1,6 +1,6 @@
 """What every picture ends with: from a noisy latent and words to the picture, under guidance."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import hypot
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .. import samplers
 from ..guidance import guided, of_unet
-from ..types import Cond, Noise, Sigmas, Task, Work
+from ..types import Cond, Noise, Sampler, Sigmas, Task, Work
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,22 @@ class Drawing:
     options: Mapping[str, float] = field(default_factory=dict)
 
 
-def drawn(x: Tensor, how: Drawing, noise: Noise) -> Task:
-    """The picture that the sampler finds in `x` (c h w), a clean latent plus noise of the first level."""
-    cond, uncond = yield Work("text", [(torch.tensor(how.ids),), (torch.tensor(how.negative_ids),)])
+def drawn(
+    x: Tensor,
+    how: Drawing,
+    noise: Noise,
+    beside: Tensor | None = None,
+    label: Tensor | None = None,
+    around: Callable[[Sampler], Sampler] | None = None,
+) -> Task:
+    """The picture that the sampler finds in `x` (c h w), a clean latent plus noise of the first level.
+
+    beside, label: what the network sees besides x and the words (`Cond`); around: a combinator, put between sampler and guidance.
+    """
+    states = yield Work("text", [(torch.tensor(how.ids),), (torch.tensor(how.negative_ids),)])
+    cond, uncond = (Cond(state, beside, label) for state in states)
     sampler = samplers.sample(how.sampler, x[None], how.sigmas, noise, **how.options)
-    latent = yield from of_unet(guided(sampler, Cond(cond), Cond(uncond), how.scale))
+    latent = yield from of_unet(guided(around(sampler) if around else sampler, cond, uncond, how.scale))
     latent = latent / hypot(1, how.sigmas[-1])  # schedules that stop above 0 end in the coordinates they begin in
     (image,) = yield Work("decode", [(latent[0],)])
     return image
