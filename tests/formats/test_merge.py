@@ -145,7 +145,7 @@ def test_the_recipe_tells_what_was_merged(tmp_path: Path) -> None:
     """Also through two generations, under the keys that the web UI reads."""
     paths = [tmp_path / f"{name}.safetensors" for name in "abc"]
     for seed, path in enumerate(paths):
-        write_source(Memory(model(seed, dtype=torch.float16), {"title": path.stem, path.stem: "1"}), path)
+        write_source(Memory(model(seed, dtype=torch.float16), {"title": path.stem, path.stem: "1", f"modelspec.{path.stem}": "1"}), path)
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
     first = Merged([SafetensorsFile(path) for path in paths[:2]], Blend("weighted", 0.25))
     first.metadata = recipe(first, tmp_path / "ab.safetensors", half=False, vae=None)
@@ -153,6 +153,7 @@ def test_the_recipe_tells_what_was_merged(tmp_path: Path) -> None:
     second = Merged([SafetensorsFile(path) for path in (tmp_path / "ab.safetensors", *paths[1:])], Blend("add-difference", 1.0))
     told = recipe(second, tmp_path / "abc.safetensors", half=True, vae=Path("x/kl.pt"))
     assert (told["title"], told["a"], told["b"], told["c"]) == ("a", "1", "1", "1")
+    assert [name for name in told if name.startswith("modelspec.")] == ["modelspec.a"]
     made, models = json.loads(told["sd_merge_recipe"]), json.loads(told["sd_merge_models"])
     parent = hashlib.sha256((tmp_path / "ab.safetensors").read_bytes()).hexdigest()
     assert [made[f"{which}_model_hash"] for which in ("primary", "secondary", "tertiary")] == [parent, *digests[1:]]

@@ -14,12 +14,17 @@ from typing import Protocol, cast
 from ..errors import KakusanError
 from ..messages import LANGUAGES, speak, tr
 from .parser import Arguments, Parser
+from .txt2img import is_drawing
 
 COMMANDS = (
+    "kakusan.cli.draw",
     "kakusan.cli.txt2img",
+    "kakusan.cli.img2img",
     "kakusan.cli.samplers",
     "kakusan.cli.schedules",
     "kakusan.cli.info",
+    "kakusan.cli.convert",
+    "kakusan.cli.merge",
     "kakusan.cli.train",
     "kakusan.cli.pictures",
 )
@@ -75,10 +80,13 @@ def _dispatch(words: list[str]) -> int:
     if start == len(words) or words[start] in ("-h", "--help", "--version"):
         return _general(commands, words)
     named = words[start] in commands
-    command = commands[words[start] if named else "txt2img"]
+    rest = words[:start] + words[start + named :]
+    command = commands[words[start] if named else "draw"]
+    if command.NAME == "txt2img" and is_drawing(rest):
+        command = commands["draw"]
     parser = Parser(prog=f"kakusan {command.NAME}", description=tr(*command.HELP))
     command.add_arguments(parser)
-    args = parser.parse(words[:start] + words[start + named :])
+    args = parser.parse(rest)
     if not named and args.words == words[start : start + 1] and (near := _near(words[start], commands)):
         en = f"note: {words[start]!r} is drawn as a prompt; for the command, type: kakusan {near}"
         print(tr(en, f"注意: {words[start]!r} を絵にします。コマンドのつもりなら: kakusan {near}"), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`kakusan info`: what is in a model, or how a picture was made."""
+"""`kakusan info`: what is in a model or a file of weights, or how a picture was made."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -15,18 +15,39 @@ if TYPE_CHECKING:
 
 NAME = "info"
 HELP = ("tell what is in a model, or how a picture was made", "モデルの中身、または画像の作り方を表示")
+PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
 
 
 def add_arguments(parser: Parser) -> None:
     """What to look at, and how to print."""
-    what = tr("a model folder or a picture (default: the model that comes along)", "モデルのフォルダーか画像 (既定値: 付属のモデル)")
+    what = tr(
+        "a model folder, a checkpoint or a picture (default: the model that comes along)",
+        "モデルのフォルダー、チェックポイント、画像のどれか (既定値: 付属のモデル)",
+    )
     parser.add_argument("path", nargs="?", metavar="PATH", type=Path, help=what)
     parser.add_argument("--json", action="store_true", help=tr("print JSON", "JSON で出力"))
 
 
 def run(args: Arguments) -> int:
-    """Print a picture's parameters, or a model's networks, schedule, defaults and card."""
-    return _picture(args.path, args.json) if args.path and args.path.is_file() else _model(args.path, args.json)
+    """Print a picture's parameters, what a file of weights is, or a model's networks, schedule, defaults and card."""
+    if args.path is None or args.path.is_dir():
+        return _model(args.path, args.json)
+    if _is_picture(args.path):
+        return _picture(args.path, args.json)
+    from .weights import tell
+
+    return tell(args.path, args.json)
+
+
+def _is_picture(path: Path) -> bool:
+    """By how it begins, or by its name."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(12)
+    except OSError:
+        start = b""
+    return start.startswith(PICTURES) or start[8:] == b"WEBP" or path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def _picture(path: Path, as_json: bool) -> int:

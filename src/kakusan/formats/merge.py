@@ -15,6 +15,8 @@ from .convert import Cast, is_weight
 from .hashes import OnBytes, old_hash, sha256
 from .source import Source, Stored, refuse
 
+OWN = ("format", "kakusan", "modelspec.")
+"""How metadata begin that describe a model's networks: A's alone are the result's."""
 Mode = Literal["weighted", "add-difference"]
 METHODS: Mapping[Mode, str] = {"weighted": "Weighted sum", "add-difference": "Add difference"}
 """What the web UI calls them."""
@@ -120,7 +122,7 @@ def recipe(merged: Merged, out: Path, *, half: bool, vae: Path | None, on_bytes:
     ingredients: dict[str, Any] = {}
     digests: list[str | None] = [None, None, None]
     for i, model in reversed(list(enumerate(merged.models))):
-        told |= model.metadata
+        told |= {name: text for name, text in model.metadata.items() if i == 0 or not name.startswith(OWN)}
         digests[i] = digest = sha256(model.file, on_bytes)
         own = _json(model.metadata.get("sd_merge_recipe"))
         ingredients |= {digest: {"name": model.file.name, "legacy_hash": old_hash(model.file), "sd_merge_recipe": own}}

@@ -1,0 +1,127 @@
+"""What `kakusan info` tells of a file of weights."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..messages import tr
+from .table import print_json, print_table
+from .transfer import transfer
+
+if TYPE_CHECKING:
+    from ..formats.source import Source
+    from ..formats.summary import Summary
+
+LONGEST = 160
+"""Characters of a line of metadata; --json has all of it."""
+FIRST_FEW = 5
+
+
+def tell(path: Path, as_json: bool) -> int:
+    """Print it; the weights themselves are read only for their hash."""
+    from ..formats.files import open_file
+    from ..formats.hashes import sha256, unchanged
+    from ..formats.summary import summary
+
+    with unchanged(path):
+        source = open_file(path)
+        about = summary(source)
+        with transfer(tr("hashing", "ハッシュを計算中"), path.stat().st_size) as moved:
+            digest = sha256(path, moved)
+    if as_json:
+        print_json(_report(source, about, digest))
+    else:
+        _print(source, about, digest)
+    return 0
+
+
+def _report(source: "Source", about: "Summary", digest: str) -> dict[str, Any]:
+    found = about.found
+    return {
+        "format": about.format,
+        "kind": about.kind[0],
+        "family": found.family if found else None,
+        "variant": found.variant if found else None,
+        "prediction": found.prediction.replace("_", "-") if found and found.prediction else None,
+        "dtype": about.dtypes,
+        "parameters": about.parameters,
+        "ema": about.ema,
+        "sha256": digest,
+        "short_hash": digest[:10],
+        "metadata": dict(source.metadata),
+        "tensors": about.tensors,
+        "extra": list(about.extra),
+    }
+
+
+def _print(source: "Source", about: "Summary", digest: str) -> None:
+    print(f"{_shown(source.file.name)}\n")
+    print_table([(name, value) for name, value in _facts(source, about, digest) if value])
+    rows = [(tr("network", "ネットワーク"), tr("parameters", "パラメーター数"), tr("stored as", "保存形式"))]
+    print()
+    print_table(rows + [(name, f"{count:,}", about.dtypes[name]) for name, count in about.parameters.items()])
+    if source.metadata:
+        print(f"\n{tr('metadata', 'メタデータ')}")
+        for name, value in source.metadata.items():
+            line = _shown(f"{name}: {value}")
+            print(f"  {line[:LONGEST]}{'...' if len(line) > LONGEST else ''}")
+    if about.extra:
+        names = ", ".join(map(_shown, about.extra[:FIRST_FEW])) + (", ..." if len(about.extra) > FIRST_FEW else "")
+        known = tr("tensors of no network that kakusan knows", "どのネットワークのものか不明なテンソル")
+        print(f"\n{known}: {len(about.extra)} ({names})")
+
+
+def _facts(source: "Source", about: "Summary", digest: str) -> list[tuple[str, str]]:
+    from ..formats.hashes import content_hash, old_hash
+
+    size, loose = source.file.stat().st_size, about.found is None and about.format == "safetensors"
+    return [
+        (tr("kind", "種類"), tr(*about.kind)),
+        (tr("family", "系統"), _family(about)),
+        (tr("predicts", "予測"), _prediction(about)),
+        (
+            tr("format", "形式"),
+            tr(
+                f"{about.format}, {about.tensors:,} tensors, {size:,} bytes",
+                f"{about.format}、テンソル {about.tensors:,} 個、{size:,} バイト",
+            ),
+        ),
+        ("EMA", _averages(about)),
+        ("SHA-256", digest),
+        (tr("short hash", "短いハッシュ"), digest[:10]),
+        (tr("old hash", "旧ハッシュ"), old_hash(source.file)),
+        (tr("content hash", "内容のハッシュ"), content_hash(source.file) if loose else ""),
+    ]
+
+
+def _family(about: "Summary") -> str:
+    from ..formats.summary import words
+
+    found = about.found
+    return words(found.family, found.variant, found.prediction) if found and found.unet else ""
+
+
+def _prediction(about: "Summary") -> str:
+    found = about.found
+    if found is None or found.unet is None:
+        return ""
+    if found.prediction is None:
+        return tr(
+            "epsilon or v-prediction: the file does not say, loading it finds out",
+            "epsilon か v-prediction か、ファイルには書かれていません (読み込むときに調べます)",
+        )
+    return f"{found.prediction.replace('_', '-')} ({tr(*found.reason)})"
+
+
+def _averages(about: "Summary") -> str:
+    if about.found is None:
+        return ""
+    return {
+        "none": tr("none beside the weights", "別には入っていません"),
+        "leftovers": tr("pruned: the weights themselves are the averages, as a rule", "整理済み: 通常は重み自体が EMA です"),
+        "full": tr("both raw and averaged weights", "元の重みと EMA の両方"),
+    }[about.ema]
+
+
+def _shown(text: str) -> str:
+    """A text out of a file on one line, without anything that a terminal would obey."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
