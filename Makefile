@@ -6,11 +6,12 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 PROMPT ?= a red apple on a blue background
+export PROMPT
 
 .PHONY: run test check format pictures train judge clean
 
 run: $(VENV)/.run
-	@$(PY) -m kakusan txt2img --prompt "$(PROMPT)"
+	@$(PY) -m kakusan draw "--prompt=$$PROMPT"
 
 test: $(VENV)/.test
 	@OMP_NUM_THREADS=2 $(PY) -m pytest

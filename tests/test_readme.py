@@ -37,6 +37,20 @@ def test_every_shell_command_does_its_work(readme: Path) -> None:
     assert len(list(Path().glob("outputs/*.png"))) >= 4
 
 
+@pytest.mark.parametrize("prompt", ['say "hi" $HOME `ls`', "it's; 赤い #1", "-n"])
+def test_make_hands_the_prompt_on_as_it_is(prompt: str) -> None:
+    """Through make and the shell, with a command that only prints what it is given in the place of Python."""
+    shown = subprocess.run(
+        ["make", "-s", "-o", ".venv/.run", "run", f"PROMPT={prompt.replace('$', '$$')}", "PY=printf '%s\\n'"],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.splitlines() == ["-m", "kakusan", "draw", f"--prompt={prompt}"]
+
+
 @EACH
 def test_every_python_block_runs(readme: Path) -> None:
     names: dict[str, object] = {}
@@ -81,8 +95,8 @@ def test_both_languages_show_the_same_commands_and_links() -> None:
 def execute(line: str) -> None:
     words = shlex.split(line)
     if words[0] == "make":
-        words = shlex.split(recipe(words), posix=True)
-        words = [word for word in words if not re.match(r"\w+=", word)]
+        prompt = next((word.removeprefix("PROMPT=") for word in words if word.startswith("PROMPT=")), "a red apple")
+        words = [word.replace("$PROMPT", prompt) for word in shlex.split(recipe(words)) if not re.match(r"\w+=", word)]
         assert words[:2] == [".venv/bin/python", "-m"], line
         if words[2] == "pytest":  # not the whole suite from within itself: the command finds it
             options = ["--collect-only", *words[3:], "tests/test_layers.py"]

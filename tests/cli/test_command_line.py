@@ -33,13 +33,13 @@ def complaint(captured: Captured) -> str:
 
 def test_help_is_light_and_quick() -> None:
     code = (
-        "import sys, time; from kakusan.cli import main; codes = [main(a) for a in (['--help'], ['txt2img', '--help'], ['samplers'],"
+        "import sys, time; from kakusan.cli import main; codes = [main(a) for a in (['--help'], ['txt2img', '--help'], ['img2img', '--help'], ['samplers'],"
         "['schedules'], ['info', '--help'], ['--lang', 'ja'])]; seconds = time.process_time();"
         "print(codes, [m for m in ('torch', 'numpy', 'PIL', 'rich') if m in sys.modules], file=sys.stderr); print(seconds, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     modules, seconds = done.stderr.splitlines()
-    assert modules == "[0, 0, 0, 0, 0, 0] []"
+    assert modules == "[0, 0, 0, 0, 0, 0, 0] []"
     assert float(seconds) < 0.5
 
 
@@ -116,7 +116,7 @@ def test_columns_are_even_in_japanese(capsys: Captured) -> None:
         (["a", "--qqq"], "unrecognized arguments: --qqq", "知らない引数です: --qqq"),
         (["a", "--json=1"], "argument --json: ignored explicit argument '1'", "--json に値 '1' は付けられません"),
         (["train"], "the following arguments are required: part", "part を指定してください"),
-        (["txt2img"], 'no prompt; try: kakusan "a red apple"', 'プロンプトがありません。例: kakusan "赤いりんご"'),
+        (["draw"], 'no prompt; try: kakusan "a red apple"', 'プロンプトがありません。例: kakusan "赤いりんご"'),
         (["a", "--prompt", "b"], "the prompt is given twice; leave out --prompt", "プロンプトが 2 つあります。--prompt を外してください"),
         (["a", "--show-steps", "0"], "--show-steps is 0; it must be at least 1", "--show-steps が 0 です。1 以上にしてください"),
         (["a", "\udcff"], "the prompt is not valid UTF-8", "プロンプトの文字コードが UTF-8 ではありません"),

@@ -1,4 +1,4 @@
-"""kakusan txt2img and info with a real pipeline over a tiny model of random weights."""
+"""kakusan draw and info with a real pipeline over a tiny model of random weights."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def test_one_picture(draw: list[str], capsys: Captured) -> None:
 
 def test_everything_said_is_in_the_recipe(draw: list[str], capsys: Captured) -> None:
     options = "--negative blur --steps 3 --sampler euler_ancestral --schedule exponential --scale 2.5 --seed 3 --width 96 --height 32"
-    assert main(["txt2img", "--prompt", "赤い りんご", *options.split(), *draw, "--json"]) == 0
+    assert main(["draw", "--prompt", "赤い りんご", *options.split(), *draw, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     recipe = Recipe.parse(report["parameters"][0])
     assert (recipe.prompt, recipe.negative, recipe.width, recipe.height) == ("赤い りんご", "blur", 96, 32)

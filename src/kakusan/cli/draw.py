@@ -1,0 +1,177 @@
+"""`kakusan draw`, or just `kakusan "words"`: words in, picture out."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import KakusanError
+from ..images import check_writable
+from ..messages import tr
+from .album import Album
+from .interrupts import Interrupts
+from .parser import Arguments, Parser
+from .progress import progress, said_if_slow
+from .table import print_json
+
+if TYPE_CHECKING:
+    from ..pipeline import Pipeline
+    from ..tasks.recipe import Recipe
+
+NAME = "draw"
+HELP = ("draw a picture of words; the name of this command may be left out", "ことばから絵を描く。コマンド名は省略できます")
+
+
+def add_arguments(parser: Parser) -> None:
+    """What can be chosen about a picture, and what becomes of it; what is left out is the model's own choice."""
+    add = parser.add_argument
+    add(
+        "words",
+        nargs="*",
+        metavar="PROMPT",
+        help=tr("what to draw (after -- if it begins with a dash)", "描くもの (- で始まるときは -- の後に)"),
+    )
+    add("-p", "--prompt", metavar="TEXT", help=tr("the same, as an option", "同じことをオプションで"))
+    add("-n", "--negative", metavar="TEXT", default="", help=tr("what to avoid", "避けるもの"))
+    add("--steps", type=int, metavar="N", help=tr("more steps: slower and usually cleaner", "多いほど遅く、たいていきれいに"))
+    add("--sampler", metavar="NAME", help=tr("see: kakusan samplers", "一覧: kakusan samplers"))
+    add("--schedule", metavar="NAME", help=tr("see: kakusan schedules", "一覧: kakusan schedules"))
+    add(
+        "--scale",
+        type=float,
+        metavar="X",
+        help=tr("guidance: 1 is none, more keeps closer to the words", "ガイダンス。1 で無し、大きいほどことばに忠実"),
+    )
+    add(
+        "--seed",
+        type=int,
+        metavar="N",
+        help=tr("same seed, same picture; chosen at random if left out", "同じシードなら同じ絵。省略すると無作為"),
+    )
+    add("--width", type=int, metavar="N", help=tr("width in pixels", "幅 (画素)"))
+    add("--height", type=int, metavar="N", help=tr("height in pixels", "高さ (画素)"))
+    add("--count", type=int, metavar="N", default=1, help=tr("how many pictures, with seeds counting up", "枚数。シードは 1 ずつ増えます"))
+    add(
+        "--model",
+        metavar="FOLDER",
+        help=tr("a model in diffusers' layout (default: the one that comes along)", "diffusers 形式のモデル (既定値: 付属のもの)"),
+    )
+    add(
+        "--device",
+        metavar="NAME",
+        default="auto",
+        help=tr("cpu, cuda, mps, ... (default: the fastest)", "cpu, cuda, mps など (既定値: 最速のもの)"),
+    )
+    add(
+        "--outdir",
+        metavar="FOLDER",
+        type=Path,
+        default=Path("outputs"),
+        help=tr("where to save (default: outputs)", "保存先 (既定値: outputs)"),
+    )
+    add(
+        "--show-steps",
+        type=int,
+        metavar="N",
+        help=tr("also save the estimate every N evaluations, and a strip", "N 回ごとの途中経過と一覧も保存"),
+    )
+    add("--no-grid", action="store_true", help=tr("no grid of several pictures", "複数枚でも一覧画像を作らない"))
+    add("--json", action="store_true", help=tr("print one JSON object", "結果を JSON で出力"))
+    add("-q", "--quiet", action="store_true", help=tr("print only the names of files", "ファイル名だけを出力"))
+
+
+def run(args: Arguments) -> int:
+    """Draw, save and list pictures. Ctrl-C or a fault ends it early: what is finished is kept and listed."""
+    start = time.monotonic()
+    prompt = _prompt(args)
+    if args.show_steps is not None and args.show_steps < 1:
+        raise KakusanError(
+            f"--show-steps is {args.show_steps}; it must be at least 1", f"--show-steps が {args.show_steps} です。1 以上にしてください"
+        )
+    check_writable(args.outdir)
+    with said_if_slow(tr("loading the model ...", "モデルを読み込んでいます ..."), args.quiet):
+        from ..pipeline import load
+
+        pipe = load(args.model, device=args.device)
+    recipes = pipe.recipes(prompt, args.count, args.seed, _given(args))
+    notes = pipe.notes(recipes)
+    if not args.quiet:
+        for note in notes:
+            print(f"{tr('note', '注意')}: {note}", file=sys.stderr)
+    album = Album(args.outdir, recipes, pipe.preview, args.show_steps)
+    try:
+        interrupted = _draw(pipe, recipes, album, args)
+    except Exception:
+        if album.files:
+            _report(album, notes, time.monotonic() - start, True, args)
+        raise
+    _report(album, notes, time.monotonic() - start, interrupted, args)
+    return 130 if interrupted else 0
+
+
+def _prompt(args: Arguments) -> str:
+    if args.prompt is not None and args.words:
+        raise KakusanError("the prompt is given twice; leave out --prompt", "プロンプトが 2 つあります。--prompt を外してください")
+    if args.prompt is None and not args.words:
+        raise KakusanError('no prompt; try: kakusan "a red apple"', 'プロンプトがありません。例: kakusan "赤いりんご"')
+    prompt = " ".join(args.words) if args.prompt is None else str(args.prompt)
+    try:
+        (prompt + args.negative).encode()
+    except UnicodeEncodeError as error:
+        raise KakusanError("the prompt is not valid UTF-8", "プロンプトの文字コードが UTF-8 ではありません") from error
+    return prompt
+
+
+def _given(args: Arguments) -> dict[str, object]:
+    names = ("negative", "steps", "sampler", "schedule", "scale", "width", "height")
+    return {name: getattr(args, name) for name in names}
+
+
+def _draw(pipe: "Pipeline", recipes: "list[Recipe]", album: Album, args: Arguments) -> bool:
+    """Fill the album; True if it was interrupted."""
+    try:
+        with Interrupts() as interrupts, progress(len(recipes), args.quiet) as show:
+            for step in pipe.steps(recipes):
+                if interrupts.asked and step.image is None:  # pictures finished in the same moment were still taken
+                    raise KeyboardInterrupt
+                with interrupts.held():
+                    album.take(step)
+                    show(step)
+            with interrupts.held():
+                if not args.no_grid:
+                    album.add_grid()
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _report(album: Album, notes: list[str], seconds: float, interrupted: bool, args: Arguments) -> None:
+    order = sorted(album.files)
+    files = [str(album.files[i]) for i in order]
+    recipes = [album.recipes[i] for i in order]
+    if args.json:
+        report = {
+            "files": files,
+            "grid": str(album.sheet) if album.sheet else None,
+            "steps": [str(path) for path in album.estimates],
+            "seeds": [recipe.seed for recipe in recipes],
+            "parameters": [recipe.parameters() for recipe in recipes],
+            "notes": notes,
+            "seconds": round(seconds, 3),
+            "interrupted": interrupted,
+        }
+        print_json(report)
+        return
+    for path in [*files, *map(str, album.estimates), *([str(album.sheet)] if album.sheet else [])]:
+        print(path)
+    if args.quiet:
+        return
+    sys.stdout.flush()
+    if interrupted:
+        print(
+            tr(f"stopped after {len(files)} of {len(album.recipes)} pictures", f"中断しました ({len(album.recipes)} 枚中 {len(files)} 枚)"),
+            file=sys.stderr,
+        )
+    if recipes:
+        seeds = ", ".join(str(recipe.seed) for recipe in recipes)
+        print(tr(f"seed {seeds}  ({seconds:.1f} s)", f"シード {seeds}  ({seconds:.1f} 秒)"), file=sys.stderr)

@@ -1,0 +1,18 @@
+"""What a command line needs of a reference script: it is made ready first, then draws step by step."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ...pipeline import Step
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A run that only has to be driven. columns: of the grid; notes: what to tell the user before."""
+
+    pictures: int
+    columns: int
+    notes: list[str]
+    steps: "Iterator[Step]"
