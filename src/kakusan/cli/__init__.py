@@ -23,6 +23,8 @@ COMMANDS = (
     "kakusan.cli.samplers",
     "kakusan.cli.schedules",
     "kakusan.cli.info",
+    "kakusan.cli.convert",
+    "kakusan.cli.merge",
     "kakusan.cli.train",
     "kakusan.cli.pictures",
 )
