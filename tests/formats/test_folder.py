@@ -264,8 +264,8 @@ def test_what_is_no_model_folder(path: str, folder: Path) -> None:
 
 def test_parts_have_to_go_together(model: Model, folder: Path) -> None:
     for parts, said in (
-        ({"unet": tiny_model(context=40).unet}, '"cross_attention_dim" is 40, but text_encoder has 24'),
-        ({"unet": tiny_model(channels_in=9).unet}, '"in_channels" is 9, but vae has 4'),
+        ({"unet": tiny_model(context=40).unet}, '"cross_attention_dim" is 40, but with this text_encoder it has to be 24'),
+        ({"unet": tiny_model(channels_in=8).unet}, '"in_channels" is 8, but with this vae it has to be 4 / 9 / 5 / 7'),
         ({"text": tiny_model(vocab=513).text}, "514 tokens, but text_encoder knows 513"),
     ):
         write_folder(replace(model, **parts), folder, replace=True)

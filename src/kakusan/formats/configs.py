@@ -204,12 +204,17 @@ def write_autoencoder(config: AutoencoderConfig) -> dict[str, object]:
 
 
 def read_text(file: Path) -> ClipTextConfig:
-    """The text tower's shape from its config.json, or from that of a whole CLIP; without projection."""
+    """The text tower's shape from its config.json, or from that of a whole CLIP. A plain CLIPTextModel has no projection."""
     fields = Fields(file)
-    if fields.left.get("model_type") == "clip":
+    projection = fields.take("projection_dim", int, 512)
+    whole = fields.left.get("model_type") == "clip"
+    if not whole and fields.left.get("architectures") != ["CLIPTextModelWithProjection"]:
+        projection = 0
+    if whole:
         fields.within("text_config", "text_config_dict")
     fields.ignore((*CLIP_IGNORED, "projection_dim"))
-    fields.expect({"architectures": (["CLIPTextModel"], None), "model_type": ("clip_text_model",), **CLIP_SAME})
+    kinds = (["CLIPTextModel"], ["CLIPTextModelWithProjection"], None)
+    fields.expect({"architectures": kinds, "model_type": ("clip_text_model",), **CLIP_SAME})
     vocab = fields.take("vocab_size", int, 49408)
     end = fields.take("eos_token_id", int, 2)
     return _made(
@@ -222,6 +227,7 @@ def read_text(file: Path) -> ClipTextConfig:
             positions=fields.take("max_position_embeddings", int, 77),
             feedforward=fields.take("intermediate_size", int, 2048),
             activation=_activation(fields),
+            projection=projection or None,
             end_token=vocab - 1 if end == 2 else end,  # files from before transformers 4.31 all say 2 and mean the last id
         ),
     )

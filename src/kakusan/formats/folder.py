@@ -9,62 +9,116 @@ README.md          the model card
 import os
 import shutil
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ..errors import FileError
+from ..messages import tr
+from ..models.autoencoder import Autoencoder
+from ..models.clip_image import ClipImage
+from ..models.clip_text import ClipText
+from ..models.unet import UNet
 from ..prompts.tokenizer import Tokenizer
 from . import parts as lay
-from .configs import DIFFUSERS
-from .fields import Fields, read_json, write_json
+from .fields import read_json, write_json
 from .model import Model
-from .scheduler import read_schedule, write_schedule
+from .model_index import ADDED, MOST_NOISE, read_index, write_index
+from .scheduler import read_schedule, write_low_noise, write_schedule
+from .weights import has_variant
 
-PARTS = ("unet", "autoencoder", "text", "image")
-SETTINGS, CARD = "kakusan.json", "README.md"
-INDEX: dict[str, tuple[object, ...]] = {
-    "_class_name": ("StableDiffusionPipeline",),
-    "unet": (["diffusers", "UNet2DConditionModel"],),
-    "vae": (["diffusers", "AutoencoderKL"],),
-    "text_encoder": (["transformers", "CLIPTextModel"],),
-    "tokenizer": (["transformers", "CLIPTokenizer"], ["transformers", "CLIPTokenizerFast"]),
+PARTS: dict[str, lay.Part[Any, Any]] = {"unet": lay.UNET, "autoencoder": lay.AUTOENCODER, "text": lay.TEXT, "image": lay.IMAGE}
+KINDS: dict[str, lay.Part[Any, Any]] = {
+    "UNet2DConditionModel": lay.UNET,
+    "AutoencoderKL": lay.AUTOENCODER,
+    "clip_text_model": lay.TEXT,
+    "clip": lay.TEXT,
+    "clip_vision_model": lay.IMAGE,
 }
-INDEX_IGNORED = (
-    *("_diffusers_version", "_name_or_path", "scheduler", "safety_checker", "requires_safety_checker", "feature_extractor"),
-    "image_encoder",
-)
+SETTINGS, CARD = "kakusan.json", "README.md"
+SCHEDULE, LOW_NOISE = "scheduler/scheduler_config.json", "low_res_scheduler/scheduler_config.json"
+X4_SCALE = 0.08333
+Network = UNet | Autoencoder | ClipText | ClipImage
 
 
 def read_folder(
-    path: str | Path, *, parts: Collection[str] | None = None, dtype: torch.dtype | None = None, device: str | torch.device = "cpu"
+    path: str | Path,
+    *,
+    parts: Collection[str] | None = None,
+    variant: str | None = None,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device = "cpu",
 ) -> Model:
     """The model in a folder of diffusers' layout.
 
     parts: whose weights to read, of "unet", "autoencoder", "text" and "image"; the others have their shape on the meta device and
-    no weights. dtype: of all weights, None for each as stored, which on a CPU leaves them in the files' memory maps.
+    no weights. variant: which weights where there are several, as in `x.fp16.safetensors`; parts without it are read as they are.
+    dtype: of all weights, None for each as stored, which on a CPU leaves them in the files' memory maps.
     Raises FileError, naming file and key, on anything missing, unexpected, damaged or unknown.
     """
     path = Path(path)
     wanted = PARTS if parts is None else tuple(parts)
     if unknown := set(wanted) - set(PARTS):
         raise ValueError(f"parts {sorted(unknown)} are not among {', '.join(PARTS)}")
-    _check_index(path)
+    index = read_index(path)
+    if variant is not None:
+        _check_variant(path, variant)
     at = str(device)
     has_image = (path / lay.IMAGE.folder / "config.json").exists()
+    networks = {
+        name: part.read(path / part.folder, weights=name in wanted, variant=variant, dtype=dtype, device=at)
+        for name, part in PARTS.items()
+        if name != "image" or has_image
+    }
     model = Model(
-        unet=lay.UNET.read(path, weights="unet" in wanted, dtype=dtype, device=at),
-        autoencoder=lay.AUTOENCODER.read(path, weights="autoencoder" in wanted, dtype=dtype, device=at),
-        text=lay.TEXT.read(path, weights="text" in wanted, dtype=dtype, device=at),
+        **networks,
         tokenizer=Tokenizer.from_folder(path / "tokenizer"),
-        schedule=read_schedule(path / "scheduler" / "scheduler_config.json"),
-        image=lay.IMAGE.read(path, weights="image" in wanted, dtype=dtype, device=at) if has_image else None,
+        schedule=read_schedule(path / SCHEDULE),
         card=_card(path / CARD),
         name=path.resolve().name,
-        settings=read_json(path / SETTINGS) if (path / SETTINGS).exists() else {},
+        settings=_settings(path, index),
+        low_noise=read_schedule(path / LOW_NOISE) if "low_res_scheduler" in index else None,
+        path=path,
     )
     _check_fit(path, model)
+    _mend(path, model)
     return model
+
+
+def read_component(
+    path: str | Path,
+    subfolder: str = "",
+    *,
+    variant: str | None = None,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device = "cpu",
+) -> Network:
+    """One network alone: out of a model's `subfolder`, or out of a folder that holds nothing else. Its config.json says which it is.
+
+    Of a whole CLIP it is the text tower. Raises FileError as `read_folder` does, or if it is a network that kakusan does not have.
+    """
+    folder = Path(path) / subfolder
+    file = folder / "config.json"
+    if (folder / "model_index.json").exists() and not file.exists():
+        parts = ", ".join(part.folder for part in PARTS.values())
+        raise FileError(
+            f"{folder}: a whole model; name the subfolder of a part ({parts})",
+            f"{folder}: モデル全体のフォルダーです。部品のサブフォルダー名を指定してください ({parts})",
+        )
+    said = read_json(file)
+    kind = said.get("_class_name", said.get("model_type"))
+    if not isinstance(kind, str) or kind not in KINDS:
+        known = ", ".join(KINDS)
+        raise FileError(
+            f"{file}: a network of kind {kind!r}; kakusan reads only {known}",
+            f"{file}: {kind!r} のネットワークです。対応しているのは {known} だけです",
+        )
+    if variant is not None and not has_variant(folder, KINDS[kind].stem, variant):
+        raise _no_variant(folder, variant)
+    network: Network = KINDS[kind].read(folder, variant=variant, dtype=dtype, device=str(device))
+    return network
 
 
 def write_folder(
@@ -98,60 +152,80 @@ def write_folder(
 def _write(model: Model, path: Path, dtype: torch.dtype, max_shard_bytes: int) -> None:
     if model.text.project is not None and model.image is None:
         raise ValueError("the text tower's projection is written beside the image tower, and this model has none")
+    if model.variant == "upscaling" and model.low_noise is None:
+        raise ValueError("the x4 upscaler needs low_noise, and this model has none")
     schedule = write_schedule(model.schedule)
-    write_json(path / "model_index.json", _index(str(schedule["_class_name"])))
+    write_json(path / "model_index.json", write_index(model, str(schedule["_class_name"])))
     lay.UNET.write(model.unet, model.unet.config, path, dtype=dtype, max_shard_bytes=max_shard_bytes)
     lay.AUTOENCODER.write(model.autoencoder, model.autoencoder.config, path, dtype=dtype, max_shard_bytes=max_shard_bytes)
     lay.TEXT.write(model.text, model.text.config, path, dtype=dtype, max_shard_bytes=max_shard_bytes)
     if model.image is not None:
         lay.IMAGE.write(model.image, model.image.config, path, dtype=dtype, max_shard_bytes=max_shard_bytes)
-    for folder in ("tokenizer", "scheduler"):
-        (path / folder).mkdir()
-    model.tokenizer.save(path / "tokenizer")
-    write_json(path / "scheduler" / "scheduler_config.json", schedule)
+    model.tokenizer.save(_made(path / "tokenizer"))
+    write_json(_made((path / SCHEDULE).parent) / "scheduler_config.json", schedule)
+    if model.low_noise is not None:
+        write_json(_made((path / LOW_NOISE).parent) / "scheduler_config.json", write_low_noise(model.low_noise))
     if model.settings:
         write_json(path / SETTINGS, model.settings)
     if model.card:
         (path / CARD).write_text(model.card, encoding="utf-8")
 
 
-def _index(scheduler: str) -> dict[str, object]:
-    return {
-        **{name: values[0] for name, values in INDEX.items()},
-        "_diffusers_version": DIFFUSERS,
-        "feature_extractor": [None, None],
-        "image_encoder": [None, None],
-        "requires_safety_checker": False,
-        "safety_checker": [None, None],
-        "scheduler": ["diffusers", scheduler],
-    }
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
-def _check_index(path: Path) -> None:
-    if not (path / "model_index.json").exists():
-        raise FileError(
-            f"{path}: not a model folder: it has no model_index.json",
-            f"{path}: モデルフォルダではありません (model_index.json がありません)",
+def _settings(path: Path, index: dict[str, Any]) -> dict[str, Any]:
+    """kakusan.json, and what model_index.json says of how noisy the x4 upscaler's small picture may be."""
+    settings = read_json(path / SETTINGS) if (path / SETTINGS).exists() else {}
+    if (most := index.get("max_noise_level", MOST_NOISE)) != MOST_NOISE:
+        settings["max_noise_level"] = most
+    return settings
+
+
+def _check_variant(path: Path, variant: str) -> None:
+    if not any(has_variant(path / part.folder, part.stem, variant) for part in PARTS.values()):
+        raise _no_variant(path, variant)
+
+
+def _no_variant(folder: Path, variant: str) -> FileError:
+    return FileError(
+        f"{folder}: no weights of the variant {variant!r}; leave the variant out to read those that are there",
+        f"{folder}: バリアント {variant!r} の重みがありません。指定しなければ、ある重みを読み込みます",
+    )
+
+
+def _mend(path: Path, model: Model) -> None:
+    """The x4 upscaler's own factor for its latents, where the file says SD's: diffusers took it for that once, and does so still."""
+    config = model.autoencoder.config
+    if model.variant == "upscaling" and config.scale == type(config).scale:
+        model.autoencoder.config = replace(config, scale=X4_SCALE)
+        model.notes.append(
+            tr(
+                f"{path / 'vae'}: scaling_factor is not told as the x4 upscaler's; {X4_SCALE} is used",
+                f"{path / 'vae'}: scaling_factor が x4 アップスケーラーの値ではないため {X4_SCALE} を使います",
+            )
         )
-    fields = Fields(path / "model_index.json")
-    fields.expect(INDEX)
-    fields.ignore(INDEX_IGNORED)
-    fields.done()
 
 
 def _check_fit(path: Path, model: Model) -> None:
     """Refuses parts that are each whole but do not go together."""
     unet, latent, width = model.unet.config, model.autoencoder.config.latent_channels, model.text.config.width
     for name, value, wanted, whose in (
-        ("cross_attention_dim", unet.context_width, width, "text_encoder"),
-        ("in_channels", unet.in_channels, latent, "vae"),
-        ("out_channels", unet.out_channels, latent, "vae"),
+        ("cross_attention_dim", unet.context_width, (width,), "text_encoder"),
+        ("in_channels", unet.in_channels, tuple(latent + more for more in ADDED), "vae"),
+        ("out_channels", unet.out_channels, (latent,), "vae"),
     ):
-        if value != wanted:
-            file = path / lay.UNET.folder / "config.json"
+        if value not in wanted:
+            file, fitting = path / lay.UNET.folder / "config.json", " / ".join(map(str, wanted))
             raise FileError(
-                f'{file}: "{name}" is {value}, but {whose} has {wanted}', f'{file}: "{name}" が {value} ですが、{whose} では {wanted} です'
+                f'{file}: "{name}" is {value}, but with this {whose} it has to be {fitting}',
+                f'{file}: "{name}" が {value} ですが、この {whose} なら {fitting} のはずです',
             )
+    if model.variant == "upscaling" and model.low_noise is None:
+        file = path / "model_index.json"
+        raise FileError(f'{file}: "low_res_scheduler" is missing', f'{file}: "low_res_scheduler" がありません')
     tokens, vocab = len(model.tokenizer), model.text.config.vocab
     if tokens > vocab:
         folder = path / "tokenizer"

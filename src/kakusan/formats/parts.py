@@ -1,7 +1,7 @@
 """How each network of a model lies in its folder: config.json, and safetensors beside it."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -9,21 +9,23 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
-from ..errors import FileError
 from ..models.autoencoder import Autoencoder, AutoencoderConfig
 from ..models.clip_image import ClipImage, ClipImageConfig
 from ..models.clip_text import ClipText, ClipTextConfig
 from ..models.unet import UNet, UNetConfig
 from . import configs, keys_autoencoder, keys_clip, keys_unet
 from .fields import write_json
+from .fill import Place, empty, fill, unexpected
 from .keys import FOLDER, Row, renamed
-from .safetensors import read_tensors, write_tensors
-from .unfilled import Unfilled
+from .safetensors import write_tensors
+from .source import Source
+from .weights import Joined, open_weights
 
 C = TypeVar("C")
 N = TypeVar("N", bound=nn.Module)
 
 PROJECTION = "text_projection.weight"
+REST_OF_CLIP = ("vision_model.", "visual_projection.", "logit_scale")
 PROJECTION_FOLDER, PROJECTION_STEM = "image_encoder", "text_projection"
 
 
@@ -42,26 +44,33 @@ class Part(Generic[C, N]):
     read_config: Callable[[Path], C]
     write_config: Callable[[C], dict[str, object]]
 
-    def read(self, path: Path, *, weights: bool, dtype: torch.dtype | None, device: str) -> N:
-        """The network out of a model's folder; without weights it stays on the meta device."""
-        file = path / self.folder / "config.json"
+    def read(
+        self, folder: Path, *, weights: bool = True, variant: str | None = None, dtype: torch.dtype | None = None, device: str = "cpu"
+    ) -> N:
+        """The network out of its folder, with the weights of the variant where there are any; without weights on the meta device."""
+        file = folder / "config.json"
         config = self.read_config(file)
-        try:
-            with torch.device("meta"), Unfilled():
-                network = self.network(config)
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            raise FileError(f"{file}: no such network can be ({reason})", f"{file}: この形のネットワークは作れません ({reason})") from error
+        network = empty(self.network, config, file)
         if weights:
-            ours = network.state_dict()
-            names = renamed(ours, self.rows(config), FOLDER)
-            shapes = {names[name]: tuple(tensor.shape) for name, tensor in ours.items()}
-            apart = {PROJECTION: shapes.pop(PROJECTION)} if PROJECTION in shapes else {}
-            tensors = read_tensors(path / self.folder, self.stem, shapes, self.modern, dtype=dtype, device=device)
-            if apart:
-                tensors |= read_tensors(path / PROJECTION_FOLDER, PROJECTION_STEM, apart, dtype=dtype, device=device)
-            network.load_state_dict({name: tensors[names[name]] for name in ours}, assign=True)
+            names = renamed(network.state_dict(), self.rows(config), FOLDER)
+            source = open_weights(folder, self.stem, variant)
+            if PROJECTION in names.values() and PROJECTION not in source.tensors:
+                source = Joined(source.file, [source, open_weights(folder.parent / PROJECTION_FOLDER, PROJECTION_STEM)])
+            fill(network, source, self._places(names, source), dtype=dtype, device=device)
         return network
+
+    def _places(self, names: Mapping[str, str], source: Source) -> dict[str, Place]:
+        """Where each of our tensors is stored, under its name of today or an old one."""
+        stored, unused = dict[str, str](), list[str]()
+        for name in source.tensors:
+            now = self.modern(name)
+            if now is None:
+                unused.append(name)
+            else:
+                stored.setdefault(now, name)
+        places = {ours: Place(stored.get(theirs, theirs)) for ours, theirs in names.items()}
+        unexpected(source, [*unused, *(place.name for place in places.values())])
+        return places
 
     def write(self, network: N, config: C, path: Path, *, dtype: torch.dtype, max_shard_bytes: int) -> None:
         """The network into a model's folder. Raises ValueError if it is on the meta device."""
@@ -88,6 +97,13 @@ def text_config(file: Path) -> ClipTextConfig:
     return dataclasses.replace(config, projection=configs.read_image(beside / "config.json").projection)
 
 
+def text_name(name: str) -> str | None:
+    """Today's name of a text tower's tensor; the rest of a whole CLIP, which may lie in the same file, is left out."""
+    if name == PROJECTION:
+        return name
+    return None if name.startswith(REST_OF_CLIP) else keys_clip.modern_text(name)
+
+
 UNET: Part[UNetConfig, UNet] = Part("unet", "diffusion_pytorch_model", UNet, keys_unet.rows, str, configs.read_unet, configs.write_unet)
 AUTOENCODER: Part[AutoencoderConfig, Autoencoder] = Part(
     "vae",
@@ -99,7 +115,7 @@ AUTOENCODER: Part[AutoencoderConfig, Autoencoder] = Part(
     configs.write_autoencoder,
 )
 TEXT: Part[ClipTextConfig, ClipText] = Part(
-    "text_encoder", "model", ClipText, keys_clip.text_rows, keys_clip.modern_text, text_config, configs.write_text
+    "text_encoder", "model", ClipText, keys_clip.text_rows, text_name, text_config, configs.write_text
 )
 IMAGE: Part[ClipImageConfig, ClipImage] = Part(
     "image_encoder", "model", ClipImage, keys_clip.image_rows, keys_clip.modern_image, configs.read_image, configs.write_image
