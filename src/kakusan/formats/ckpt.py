@@ -1,10 +1,9 @@
 """Tensors in files that torch saved (.ckpt, .pt, .pth, .bin): read as data, by memory map, and no code in them is ever run."""
 
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
-from mmap import ACCESS_COPY, mmap
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from ..errors import FileError
 from .containers import read_old, read_zip
+from .mapped import MappedFile
 from .pickled_tensors import LazyTensor
 from .pickles import RefusedError, Symbol, shown
 from .source import Stored
@@ -23,14 +23,6 @@ BESIDE = {
     *("callbacks", "loops", "hyper_parameters", "epoch", "global_step", "global_samples", "amp_scaling_state"),
 }
 """What training programs keep beside the weights; none of it is read."""
-OTHERS = {
-    b"7z\xbc\xaf\x27\x1c": ("a 7z archive", "7z 書庫です"),
-    b"Rar!": ("a RAR archive", "RAR 書庫です"),
-    b"\x1f\x8b": ("a gzip archive", "gzip 書庫です"),
-    b"<": ("a web page, perhaps in place of a download", "Web ページです (ダウンロードに失敗したのかもしれません)"),
-    b"version https://git-lfs": ("a pointer of Git LFS, not the file itself", "Git LFS のポインタで、ファイル本体ではありません"),
-}
-"""What else turns up under the name of a checkpoint, by its first bytes."""
 
 
 class CkptFile:
@@ -63,19 +55,9 @@ def read_objects(path: str | Path) -> Any:
     Names that lead nowhere here, and objects made with them, are a `Symbol`. Raises FileError.
     """
     file = Path(path)
+    mapped = MappedFile(file)
     with _refusing(file):
-        if not stat.S_ISREG(file.stat().st_mode):
-            raise RefusedError("not a file", "ファイルではありません")
-        with file.open("rb") as stream:
-            if not stream.seek(0, 2):
-                raise RefusedError("it is empty", "空のファイルです")
-            data = mmap(stream.fileno(), 0, access=ACCESS_COPY)  # whoever gets a tensor may write to it; the file stays as it is
-        return _reader(data)(file, data)
-
-
-def is_torch_file(head: bytes) -> bool:
-    """Whether a file that begins with these bytes (16 or more) may be one that torch saved."""
-    return head.startswith((b"PK\3\4", b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5"))
+        return _reader(mapped.data)(mapped)
 
 
 @contextmanager
@@ -85,23 +67,17 @@ def _refusing(file: Path) -> Iterator[None]:
         yield
     except RefusedError as refusal:
         raise FileError(f"{file}: refused: {refusal.en}", f"{file}: 拒否しました: {refusal.ja}") from refusal
-    except OSError as error:
-        raise FileError(f"{file}: cannot be read ({error.strerror})", f"{file}: 読み込めません ({error.strerror})") from error
 
 
-def _reader(data: mmap) -> Callable[[Path, mmap], Any]:
-    head = data[:32]
-    if head.startswith(b"PK\3\4"):
+def _reader(data: mmap) -> Callable[[MappedFile], Any]:
+    if data[:4] == b"PK\3\4":
         return read_zip
     if data[257:262] == b"ustar":
         en = "a tar file of torch before 0.1.10; save it anew with a newer torch"
         raise RefusedError(en, "torch 0.1.10 より前の tar 形式です。新しい torch で保存し直してください")
-    for magic, (en, ja) in OTHERS.items():
-        if head.startswith(magic):
-            raise RefusedError(en, ja)
-    if head[8:9] == b"{":
+    if data[8:9] == b"{":
         raise RefusedError("a safetensors file, though its name says otherwise", "名前と違い safetensors ファイルです")
-    if head[:1] not in (b"\x80", b"c", b"("):  # how pickles begin; the last two only to say what they try to call
+    if data[:1] not in (b"\x80", b"c", b"("):  # how pickles begin; the last two only to say what they try to call
         raise RefusedError("not a file that torch saved", "torch が保存したファイルではありません")
     return read_old
 

@@ -3,27 +3,82 @@ a row of pickles followed by the bare numbers.
 """
 
 import zlib
+from collections.abc import Callable
 from mmap import mmap
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from .mapped import MappedFile
 from .pickled_tensors import Storage, StorageType, Torch, whole
-from .pickles import RefusedError, Symbol, read_pickle, shown
+from .pickles import MEMORY, RefusedError, Symbol, read_pickle, shown
 from .stored_zip import Entry, entries
 
 PICKLE = 64 << 20
 """The longest pickle, in bytes."""
+SMALL = 64 << 10
+"""How much the values at the beginning of the old container may take."""
 PARTS = {"data.pkl", "version", "byteorder", ".data/serialization_id", ".format_version", ".storage_alignment"}
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 """The numbers with which the old container begins, each a pickle."""
 
 
-def read_zip(file: Path, data: mmap) -> Any:
+def read_zip(mapped: MappedFile) -> Any:
     """What a torch zip file holds, its tensors not read. Raises RefusedError."""
+    data = mapped.data
     found = _below_root(entries(data))
-    order = _bytes(data, found["byteorder"]) if "byteorder" in found else b"little"
+    pickle = found["data.pkl"]
+    if pickle.size > PICKLE:
+        raise RefusedError(f"data.pkl is longer than {PICKLE >> 20} MB", f"data.pkl が {PICKLE >> 20} MB を超えています")
+    sound = not pickle.checksum or zlib.crc32(_bytes(data, pickle)) == pickle.checksum
+    stop = pickle.start + pickle.size
+    try:
+        value, end = read_pickle(data, pickle.start, stop, Torch(_storages(mapped, found)), name="data.pkl", origin=pickle.start)
+    except RefusedError as refusal:
+        if sound:
+            raise
+        raise RefusedError(f"{refusal.en}; its checksum is wrong too", f"{refusal.ja}。チェックサムも合いません") from refusal
+    if not sound or end != stop:
+        en = "data.pkl is damaged: its checksum or length is wrong"
+        raise RefusedError(en, "data.pkl が壊れています (チェックサムか長さが合いません)")
+    return value
+
+
+def read_old(mapped: MappedFile) -> Any:
+    """What an old torch file holds, its tensors not read. Raises RefusedError.
+
+    Five pickles: a number, the protocol, facts about the machine, the value, the keys of the storages. Then for each key the number
+    of its numbers in 8 bytes, and they themselves; little-endian whatever the machine.
+    """
+    data = mapped.data
+    storages: dict[str, Storage] = {}
+
+    def lookup(identity: tuple[Any, ...]) -> Storage:
+        if len(identity) not in (5, 6):
+            raise RefusedError("a storage is not named by type, key, place and size", "storage の指定が不明です")
+        dtype, key, numel = _storage(*identity[1:5])
+        made = Storage(mapped, dtype, numel)
+        root = _same(storages.setdefault(key, made), made, key)
+        return root if len(identity) == 5 or identity[5] is None else _part(root, identity[5])
+
+    def read(start: int, memory: int) -> tuple[Any, int]:
+        return read_pickle(data, start, min(len(data), start + PICKLE), Torch(lookup), name="the pickle", memory=memory)
+
+    end = 0
+    for expected in (MAGIC, PROTOCOL):
+        value, end = read(end, SMALL)
+        if type(value) is not int or value != expected:
+            raise RefusedError("a pickle, but not one of torch", "pickle ですが torch のファイルではありません")
+    _, end = read(end, SMALL)
+    value, end = read(end, MEMORY)
+    keys, end = read(end, MEMORY // 6)
+    _place(data, storages, keys, end)
+    return value
+
+
+def _storages(mapped: MappedFile, found: dict[str, Entry]) -> Callable[[tuple[Any, ...]], Storage]:
+    """How a pickle's storages are found among the entries of its zip."""
+    order = _bytes(mapped.data, found["byteorder"]) if "byteorder" in found else b"little"
     if order not in (b"little", b"big"):
         raise RefusedError("its byte order is neither little nor big", "バイト順が little でも big でもありません")
     storages: dict[str, Storage] = {}
@@ -34,64 +89,14 @@ def read_zip(file: Path, data: mmap) -> Any:
         dtype, key, numel = _storage(*identity[1:])
         entry = found.get(f"data/{key}")
         if entry is None or entry.size != numel * dtype.itemsize:
-            there = f"{entry.size} bytes" if entry else "nothing"
-            raise RefusedError(
-                f"storage {shown(key)} of {numel} numbers has {there} in the file", f"storage {shown(key)} の大きさがファイルと合いません"
-            )
+            part = shown(f"data/{key}")
+            en = f"{part} has {entry.size} bytes" if entry else f"{part} is not there"
+            raise RefusedError(f"{en} for {numel} numbers", f"{numel} 個の数値の {part} がないか、大きさが合いません")
         checksum = entry.checksum or None  # torch can be told not to compute them
-        made = Storage(data, file, dtype, numel, entry.start, order == b"big", checksum)
+        made = Storage(mapped, dtype, numel, entry.start, order == b"big", checksum)
         return _same(storages.setdefault(key, made), made, key)
 
-    pickle = found["data.pkl"]
-    if pickle.size > PICKLE:
-        raise RefusedError(f"data.pkl is longer than {PICKLE >> 20} MB", f"data.pkl が {PICKLE >> 20} MB を超えています")
-    sound = not pickle.checksum or zlib.crc32(_bytes(data, pickle)) == pickle.checksum
-    try:
-        value, end = read_pickle(data, pickle.start, pickle.start + pickle.size, Torch(lookup), name="data.pkl", origin=pickle.start)
-    except RefusedError as refusal:
-        if sound:
-            raise
-        raise RefusedError(f"{refusal.en}; its checksum is wrong too", f"{refusal.ja}。チェックサムも合いません") from refusal
-    if not sound or end != pickle.start + pickle.size:
-        raise RefusedError(
-            "data.pkl is damaged: its checksum or length is wrong", "data.pkl が壊れています (チェックサムか長さが合いません)"
-        )
-    return value
-
-
-def read_old(file: Path, data: mmap) -> Any:
-    """What an old torch file holds, its tensors not read. Raises RefusedError.
-
-    Five pickles: a number, the protocol, facts about the machine, the value, the keys of the storages. Then for each key the number
-    of its numbers in 8 bytes, and they themselves; little-endian whatever the machine.
-    """
-    storages: dict[str, Storage] = {}
-    views: list[tuple[Storage, int, Storage]] = []  # a part, its offset in a whole, and that whole
-
-    def lookup(identity: tuple[Any, ...]) -> Storage:
-        if len(identity) not in (5, 6):
-            raise RefusedError("a storage is not named by type, key, place and size", "storage の指定が不明です")
-        dtype, key, numel = _storage(*identity[1:5])
-        made = Storage(data, file, dtype, numel)
-        root = _same(storages.setdefault(key, made), made, key)
-        if len(identity) == 5 or identity[5] is None:
-            return root
-        part, offset = _view(root, identity[5])
-        views.append((part, offset, root))
-        return part
-
-    ends = [0]
-    values: list[Any] = []
-    for _ in range(5):
-        value, end = read_pickle(data, ends[-1], min(len(data), ends[-1] + PICKLE), Torch(lookup), name="the pickle")
-        values.append(value)
-        ends.append(end)
-        if len(values) <= 2 and (type(value) is not int or value != (MAGIC, PROTOCOL)[len(values) - 1]):
-            raise RefusedError("a pickle, but not one of torch", "pickle ですが torch のファイルではありません")
-    _place(data, storages, values[4], ends[-1])
-    for part, offset, root in views:
-        part.start = root.start + offset * root.dtype.itemsize
-    return values[3]
+    return lookup
 
 
 def _below_root(found: dict[str, Entry]) -> dict[str, Entry]:
@@ -131,14 +136,14 @@ def _same(known: Storage, made: Storage, key: str) -> Storage:
     return known
 
 
-def _view(root: Storage, view: object) -> tuple[Storage, int]:
-    """A part of a storage, named by key, offset and size; and the offset."""
+def _part(root: Storage, view: object) -> Storage:
+    """A part of a storage, named by key, offset and size."""
     if type(view) is not tuple or len(view) != 3 or type(view[0]) is not str:
         raise RefusedError("a part of a storage is not named by key, offset and size", "storage の一部の指定が不明です")
     offset, numel = whole(view[1]), whole(view[2])
     if offset + numel > root.numel:
         raise RefusedError("a part of a storage reaches beyond it", "storage の一部が全体を越えています")
-    return Storage(root.data, root.file, root.dtype, numel), offset
+    return Storage(root.mapped, root.dtype, numel, whole=(root, offset))
 
 
 def _place(data: mmap, storages: dict[str, Storage], keys: object, at: int) -> None:

@@ -9,13 +9,12 @@ import weakref
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from mmap import mmap
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .mapped import MappedFile
 from .pickles import Inert, RefusedError, Symbol, as_key, kind, shown
 from .source import refuse
 
@@ -25,45 +24,37 @@ LARGEST = 1 << 48
 
 @dataclass(slots=True, eq=False)
 class Storage:
-    """A run of numbers in a file that lies in memory by map.
+    """A run of numbers in a file.
 
     start: in bytes; -1 while not known. swapped: the numbers are big-endian. checksum: CRC-32, None if there is none.
+    whole: the storage of which this one is a part (only old files have such), and where in it the part begins.
     """
 
-    data: mmap
-    file: Path
+    mapped: MappedFile
     dtype: torch.dtype
     numel: int
     start: int = -1
     swapped: bool = False
     checksum: int | None = None
-    copy: "weakref.ref[_Copy] | None" = None
+    whole: "tuple[Storage, int] | None" = None
+    copy: "weakref.ref[_Copy] | None" = None  # shared by the tensors of this storage, as long as one of them lives
 
     def numbers(self) -> Tensor:
-        """All of them, in the map if they lie there as a processor can use them. Raises RefusedError if they do not match the checksum."""
-        size = self.numel * self.dtype.itemsize
-        if size == 0:
+        """All of them, in the map if they lie there as a processor can use them. Raises RefusedError if their checksum is wrong."""
+        if self.numel == 0:
             return torch.empty(0, dtype=self.dtype)
-        if self.checksum is not None:
-            self._check(size)
-        if self.start % self.dtype.itemsize == 0 and not self.swapped and self.dtype != torch.bool:
-            return torch.frombuffer(self.data, dtype=self.dtype, count=self.numel, offset=self.start)
-        copy = self.copy() if self.copy else None
-        if copy is None:
-            copy = self._copied(size)
-            self.copy = weakref.ref(copy)
-        return torch.frombuffer(copy, dtype=self.dtype)
-
-    def _check(self, size: int) -> None:
-        with memoryview(self.data) as everything, everything[self.start : self.start + size] as stored:
-            if zlib.crc32(stored) != self.checksum:
-                en = f"is damaged: its numbers at byte {self.start} are not those of their checksum"
-                raise RefusedError(en, f"は壊れています: {self.start} バイト目からの数値がチェックサムと合いません")
+        memory = (self.copy and self.copy()) or self.mapped.stretch(self.start, self.numel * self.dtype.itemsize)
+        if self.checksum is not None and zlib.crc32(memory) != self.checksum:
+            en = f"is damaged: its numbers at byte {self.start} are not those of their checksum"
+            raise RefusedError(en, f"は壊れています: {self.start} バイト目からの数値がチェックサムと合いません")
         self.checksum = None
+        if self.start % self.dtype.itemsize or self.swapped or self.dtype == torch.bool:
+            memory = memory if isinstance(memory, _Copy) else self._copied(memory)
+        return torch.frombuffer(memory, dtype=self.dtype)
 
-    def _copied(self, size: int) -> "_Copy":
-        with memoryview(self.data) as everything, everything[self.start : self.start + size] as stored:
-            copy = _Copy(stored)
+    def _copied(self, stored: memoryview) -> "_Copy":
+        copy = _Copy(stored)
+        self.copy = weakref.ref(copy)
         raw = torch.frombuffer(copy, dtype=torch.uint8)
         if self.swapped:
             raw.copy_(raw.view(-1, self.dtype.itemsize).flip(1).flatten())
@@ -73,7 +64,7 @@ class Storage:
 
 
 class _Copy(bytearray):
-    """Numbers moved to where a processor can use them; shared by the tensors of one storage as long as one of them lives."""
+    """Numbers moved to where a processor can use them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +91,7 @@ class LazyTensor:
                 return torch.empty(self.shape, dtype=self.dtype)
             return self.storage.numbers().as_strided(self.shape, self.stride, self.offset)
         except RefusedError as refusal:
-            refuse(self.storage.file, name, refusal.en, refusal.ja)
+            refuse(self.storage.mapped.file, name, refusal.en, refusal.ja)
 
 
 class Parameters(dict[Any, Any]):
@@ -188,6 +179,9 @@ def _tensor(args: tuple[Any, ...]) -> LazyTensor:
     last = offset + sum((n - 1) * step for n, step in zip(lengths, steps, strict=True))
     if numel and last >= here:
         raise RefusedError(f"its number {last} is not among {here} stored ones", f"{last} 番目の数値は保存された {here} 個に含まれません")
+    if storage.whole:
+        storage, first = storage.whole
+        offset += first
     return LazyTensor(storage, offset, lengths, steps)
 
 

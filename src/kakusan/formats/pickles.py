@@ -10,7 +10,7 @@ from mmap import mmap
 from typing import Any, Protocol
 
 MEMORY = 192 << 20
-"""How much the values of one pickle may take, in bytes. Every instruction costs at least 12, so none runs for long."""
+"""How much the values of a pickle may take, in bytes. Every instruction costs at least 12, so none runs for long."""
 STRING = 64 << 10
 """The longest text or byte string, in bytes."""
 
@@ -54,13 +54,17 @@ class Vocabulary(Protocol):
         """What lies outside the pickle under this identity."""
 
 
-def read_pickle(data: mmap | bytes, start: int, end: int, vocabulary: Vocabulary, *, name: str, origin: int = 0) -> tuple[Any, int]:
+def read_pickle(
+    data: mmap | bytes, start: int, end: int, vocabulary: Vocabulary, *, name: str, origin: int = 0, memory: int = MEMORY
+) -> tuple[Any, int]:
     """The value of the pickle at `start`, made of None, bool, int, float, str, bytes, tuple, list, dict, set and what `vocabulary`
     makes; and where it ends.
 
-    name, origin: errors say "`name` at byte n", counted from `origin`. Raises RefusedError.
+    name, origin: errors say "`name` at byte n", counted from `origin`. memory: how much the values may take, in bytes.
+    Raises RefusedError.
     """
     machine = _Machine(data, start, end, vocabulary)
+    machine.left = memory
     try:
         return machine.run(), machine.at
     except RefusedError as refusal:
@@ -109,7 +113,7 @@ class _Machine:
     def spend(self, size: int) -> None:
         self.left -= size
         if self.left < 0:
-            raise RefusedError(f"its values take more than {MEMORY >> 20} MB", f"値が {MEMORY >> 20} MB を超えます")
+            raise RefusedError("its values take more memory than those of any model", "値がどのモデルよりも多くのメモリを使います")
 
     def take(self, size: int) -> bytes:
         begin = self.at

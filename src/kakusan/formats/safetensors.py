@@ -1,9 +1,7 @@
-"""Tensors in safetensors files: read late, each out of a memory map of its own; written whole or in shards."""
+"""Tensors in safetensors files: read late, out of a memory map; written whole or in shards."""
 
 import json
 import math
-import mmap
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from ..errors import FileError
 from .fields import read_json, write_json
+from .mapped import MappedFile
 from .source import Stored, check, refuse
 
 TYPES = {
@@ -39,7 +38,7 @@ TYPES = {
 class SafetensorsFile:
     """One safetensors file, a `Source`. The library judges its header; the numbers stay in the file until they are asked for.
 
-    Each tensor has a memory map of its own, so that the pages of one that is let go, or converted, are let go with it.
+    The pages of a tensor that is let go, or converted, are let go with it. A tensor read twice is the same memory.
     Raises FileError if there is no such file, or the library refuses it, or a tensor is of a type that torch does not have.
     """
 
@@ -51,7 +50,6 @@ class SafetensorsFile:
             with self.file.open("rb") as file:
                 length = int.from_bytes(file.read(8), "little")
                 header = json.loads(file.read(length))
-                self._descriptor = os.dup(file.fileno())
         except SafetensorError as error:
             reason = str(error).splitlines()[0]
             raise FileError(
@@ -59,15 +57,12 @@ class SafetensorsFile:
             ) from error
         except OSError as error:
             raise FileError(f"{self.file}: cannot be read ({error.strerror})", f"{self.file}: 読み込めません ({error.strerror})") from error
+        self._mapped = MappedFile(self.file)
         header.pop("__metadata__", None)
         self.tensors: Mapping[str, Stored] = {
             name: Stored(tuple(entry["shape"]), self._type(name, entry["dtype"])) for name, entry in header.items()
         }
         self._start = {name: 8 + length + entry["data_offsets"][0] for name, entry in header.items()}
-
-    def __del__(self) -> None:
-        if hasattr(self, "_descriptor"):
-            os.close(self._descriptor)
 
     def read(self, name: str) -> Tensor:
         """See `Source`. What is written to the tensor is not written to the file."""
@@ -75,14 +70,10 @@ class SafetensorsFile:
         start, count = self._start[name], math.prod(shape)
         if count == 0:
             return torch.empty(shape, dtype=dtype)
-        first = start - start % mmap.ALLOCATIONGRANULARITY
-        try:
-            memory = mmap.mmap(self._descriptor, start - first + count * dtype.itemsize, access=mmap.ACCESS_COPY, offset=first)
-        except (OSError, ValueError) as error:
-            refuse(self.file, name, f"cannot be read ({error})", f"を読み込めません ({error})")
+        stored = self._mapped.stretch(start, count * dtype.itemsize)
         if start % dtype.itemsize:  # files that the library writes are aligned, not all that it reads
-            return torch.frombuffer(bytearray(memory[start - first :]), dtype=dtype).view(shape)
-        return torch.frombuffer(memory, dtype=dtype, count=count, offset=start - first).view(shape)
+            return torch.frombuffer(bytearray(stored), dtype=dtype).view(shape)
+        return torch.frombuffer(stored, dtype=dtype).view(shape)
 
     def home(self, name: str) -> Path:
         """See `Source`."""
