@@ -8,7 +8,8 @@ from torch import Tensor
 from kakusan.masking import filled, rejoined
 from kakusan.run import run
 from kakusan.tasks import inpaint as module
-from kakusan.tasks.inpaint import FILLS, Inpaint, inpaint, inpaint_seeing
+from kakusan.tasks.inpaint import Inpaint, inpaint, inpaint_seeing
+from kakusan.tasks.recipe import FILLS, Fill
 from tasks.both import SCALE, STEPS, Both, both, quiet, relative
 
 IMAGE = torch.rand(3, 32, 48, generator=torch.Generator().manual_seed(1)) * 2 - 1
@@ -77,7 +78,7 @@ def test_any_model_paints_as_in_diffusers(strength: float, plain: Both, painted:
 
 
 @pytest.mark.parametrize("fill", FILLS)
-def test_what_lies_under_the_mask_is_as_asked(fill: module.Fill, plain: Both) -> None:
+def test_what_lies_under_the_mask_is_as_asked(fill: Fill, plain: Both) -> None:
     request = Inpaint(IMAGE, MASK, plain.how(strength=0.5), 7, factor=4, fill=fill)
     out = run(inpaint(request), plain.networks)
     assert torch.equal(out[:, MASK[0] == 0], IMAGE[:, MASK[0] == 0])

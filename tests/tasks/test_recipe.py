@@ -49,6 +49,15 @@ def test_nothing_is_written_of_what_is_empty() -> None:
     assert Recipe.parse(bare.parameters()) == bare
 
 
+def test_pictures_that_begin_with_one_say_how() -> None:
+    painted = replace(APPLE, mode="inpaint", strength=0.75, fill="noise")
+    assert painted.parameters().endswith("Version: kakusan 0.1.0, Mode: inpaint, Denoising strength: 0.75, Masked content: noise")
+    larger = replace(APPLE, mode="upscale", noise_level=50)
+    assert larger.parameters().endswith("Version: kakusan 0.1.0, Mode: upscale, Noise level: 50")
+    for recipe in (painted, larger, replace(APPLE, mode="img2img", strength=0.3)):
+        assert Recipe.parse(recipe.parameters()) == recipe
+
+
 @pytest.mark.parametrize("model", ["a, b", "C: drive", "two\nlines", '"quoted"', 'back\\slash, "both"', " edges ", "赤, 青"])
 def test_the_web_ui_reads_our_quoting(model: str) -> None:
     theirs = read_as_web_ui(replace(APPLE, model=model).parameters())

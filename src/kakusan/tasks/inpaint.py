@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import partial
 from math import hypot
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +13,7 @@ from ..noise import SeededNoise
 from ..types import Task
 from .drawing import Drawing, drawn
 from .img2img import encoded, noised, sampled
-
-Fill = Literal["original", "fill", "noise", "nothing"]
-FILLS: tuple[Fill, ...] = ("original", "fill", "noise", "nothing")
-"""What lies under the mask before noise is added: the picture, colours from round it, noise, or zeros."""
+from .recipe import Fill
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
+from typing import Literal
 
 from ..errors import KakusanError
 from ..samplers.names import NAMES
@@ -12,13 +13,22 @@ from ..schedules import DESCRIPTIONS
 
 NEGATIVE = "Negative prompt:"
 SETTING = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+Fill = Literal["original", "fill", "noise", "nothing"]
+FILLS: tuple[Fill, ...] = ("original", "fill", "noise", "nothing")
+"""What lies under a mask before noise is added: the picture, colours from round it, noise, or zeros."""
+
+NUMBER = r"-?\d+(\.\d+)?(e[-+]?\d+)?"
 SAMPLER_LABELS = {row.name: row.label for row in NAMES}
 SCHEDULE_LABELS = {name: row.label for name, row in DESCRIPTIONS.items()}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides one picture. sampler, schedule: our names, not labels; model_hash: of its weights, any length."""
+    """Everything that decides one picture, but for the pictures it begins with.
+
+    sampler, schedule: our names, not labels; model_hash: of its weights, any length. mode: `modes.Mode`; strength: from 0, the
+    picture given, to 1, nothing of it; fill: what is put under a mask; noise_level: how much noise a small picture gets.
+    """
 
     prompt: str
     negative: str
@@ -32,6 +42,10 @@ class Recipe:
     model: str = ""
     model_hash: str = ""
     version: str = field(default_factory=lambda: f"kakusan {version('kakusan')}")
+    mode: str = "txt2img"
+    strength: float = 1.0
+    fill: Fill = "original"
+    noise_level: int = 20
 
     @classmethod
     def defaults(cls, settings: Mapping[str, object], size: int) -> "Recipe":
@@ -73,11 +87,15 @@ class Recipe:
             steps=int(_number(settings, "Steps", r"\d+")),
             sampler=_name(sampler, SAMPLER_LABELS),
             schedule=_name(schedule, SCHEDULE_LABELS),
-            scale=float(_number(settings, "CFG scale", r"-?\d+(\.\d+)?(e[-+]?\d+)?")),
+            scale=float(_number(settings, "CFG scale", NUMBER)),
             seed=int(_number(settings, "Seed", r"-?\d+")),
             model=settings.get("Model", ""),
             model_hash=settings.get("Model hash", ""),
             version=settings.get("Version", ""),
+            mode=settings.get("Mode", "txt2img"),
+            strength=float(_number(settings, "Denoising strength", NUMBER, "1")),
+            fill=next((fill for fill in FILLS if fill == settings.get("Masked content")), "original"),
+            noise_level=int(_number(settings, "Noise level", r"\d+", "20")),
         )
 
     def _settings(self) -> dict[str, str]:
@@ -91,7 +109,16 @@ class Recipe:
             "Model hash": self.model_hash,
             "Model": self.model,
             "Version": self.version,
+            **self._beginning(),
         }
+
+    def _beginning(self) -> dict[str, str]:
+        """What only pictures that begin with a picture have."""
+        if self.mode == "txt2img":
+            return {}
+        own = {"inpaint": {"Masked content": self.fill}, "upscale": {"Noise level": str(self.noise_level)}}.get(self.mode, {})
+        strength = {} if self.mode == "upscale" else {"Denoising strength": repr(float(self.strength))}
+        return {"Mode": self.mode, **strength, **own}
 
 
 def _words(body: str) -> tuple[str, str]:
@@ -115,8 +142,8 @@ def _unquoted(value: str) -> str:
         return value
 
 
-def _number(settings: dict[str, str], key: str, pattern: str) -> str:
-    value = settings.get(key)
+def _number(settings: dict[str, str], key: str, pattern: str, default: str | None = None) -> str:
+    value = settings.get(key, default)
     if value is None or not re.fullmatch(pattern, value):
         got = "is missing" if value is None else f"is {value!r}"
         gives = "がありません" if value is None else f"が {value!r} です"
