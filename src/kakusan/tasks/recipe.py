@@ -116,9 +116,9 @@ class Recipe:
         """What only pictures that begin with a picture have."""
         if self.mode == "txt2img":
             return {}
-        own = {"inpaint": {"Masked content": self.fill}, "upscale": {"Noise level": str(self.noise_level)}}.get(self.mode, {})
+        own = {"inpaint": {"Masked content": str(self.fill)}, "upscale": {"Noise level": str(self.noise_level)}}
         strength = {} if self.mode == "upscale" else {"Denoising strength": repr(float(self.strength))}
-        return {"Mode": self.mode, **strength, **own}
+        return {"Mode": self.mode, **strength, **own.get(self.mode, {})}
 
 
 def _words(body: str) -> tuple[str, str]:
