@@ -1,8 +1,9 @@
 """What an original single file holds, told by its tensors' names and shapes, before any of them is read."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ..models.autoencoder import AutoencoderConfig
 from ..models.clip_text import ClipTextConfig
@@ -12,10 +13,13 @@ from .ema import AVERAGED, Ema, ema
 from .model import Family, Variant
 from .shapes import X4_SCALE, autoencoder_of, clip_of, open_clip_of, unet_of
 from .source import Source, Under, refuse
+from .stamp import read_stamp
 
 UNET, AUTOENCODER, DEPTH = "model.diffusion_model.", "first_stage_model.", "depth_model."
 CLIP, OPEN_CLIP = "cond_stage_model.transformer.", "cond_stage_model.model."
 LOW_NOISE = "low_scale_model."
+X4_NOISE = NoiseSchedule(beta_start=1e-4, beta_end=2e-2)
+LOW = NoiseSchedule(beta_start=1e-4, beta_end=2e-2, steps_offset=0, set_alpha_to_one=True)  # never sampled from, it has no offset
 BUFFERS = (
     *("betas", "alphas_cumprod", "alphas_cumprod_prev", "sqrt_alphas_cumprod", "sqrt_one_minus_alphas_cumprod"),
     *("log_one_minus_alphas_cumprod", "sqrt_recip_alphas_cumprod", "sqrt_recipm1_alphas_cumprod"),
@@ -46,6 +50,7 @@ class Found:
     prediction of "epsilon" if `prediction` is None, which is: the file cannot tell. reason: how prediction is known, in English and
     Japanese. ema: which averaged weights there are; use_ema: whether an original .yaml wants them. depth: tensors of a depth network.
     length: of a prompt in tokens. tokenizer: the folder of a tokenizer other than CLIP's, which only a .yaml can name.
+    settings: of the model, which it keeps with itself.
     """
 
     unet: UNetConfig | None
@@ -57,12 +62,12 @@ class Found:
     prediction: str | None = None
     reason: tuple[str, str] = ("", "")
     low_noise: NoiseSchedule | None = None
-    most_low_noise: int = 0
     ema: Ema = "none"
     use_ema: bool = False
     depth: int = 0
     length: int = 77
     tokenizer: Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def variant(self) -> Variant:
@@ -96,20 +101,24 @@ def detect(source: Source) -> Found:
             "is missing: no model of Stable Diffusion 1 or 2",
             "がありません。Stable Diffusion 1 / 2 のモデルではありません",
         )
-    clip, open_clip = Under(source, CLIP), Under(source, OPEN_CLIP)
+    own = read_stamp(source)
+    open_clip = any(name.startswith(OPEN_CLIP) for name in names)
     found = Found(
-        unet=unet_of(unet) if has_unet else None,
-        autoencoder=autoencoder_of(autoencoder) if has_autoencoder else None,
-        text=open_clip_of(open_clip) if open_clip.tensors else clip_of(clip) if clip.tensors else None,
+        unet=unet_of(unet, own.get("unet", {})) if has_unet else None,
+        autoencoder=autoencoder_of(autoencoder, own.get("autoencoder", {})) if has_autoencoder else None,
+        text=_text(source, own.get("text", {})),
         schedule=NoiseSchedule(zero_terminal_snr=SNR_MARK in names),
-        open_clip=bool(open_clip.tensors),
-        skipped=int(bool(open_clip.tensors)),
+        open_clip=open_clip,
+        skipped=int(open_clip),
         ema=ema(names),
         depth=sum(name.startswith(DEPTH) for name in names),
     )
     if found.text is not None:
         found = replace(found, length=found.text.positions)
-    return predicting(_upscaling(found), *_prediction(source, found))
+    found = predicting(_upscaling(found), *_prediction(source, found))
+    if found.unet is not None and "sample_size" in own.get("unet", {}):
+        found = replace(found, unet=replace(found.unet, sample_size=own["unet"]["sample_size"]))
+    return replace(found, **{name: own[name] for name in ("schedule", "low_noise", "settings") if name in own})
 
 
 def predicting(found: Found, prediction: str | None, en: str = "", ja: str = "") -> Found:
@@ -138,13 +147,19 @@ def idle(name: str) -> bool:
     return name in IDLE or name.startswith(IDLE_PREFIXES) or (last == "position_ids" and name.startswith("cond_stage_model."))
 
 
+def _text(source: Source, known: Mapping[str, Any]) -> ClipTextConfig | None:
+    clip, open_clip = Under(source, CLIP), Under(source, OPEN_CLIP)
+    if open_clip.tensors:
+        return open_clip_of(open_clip, known=known)
+    return clip_of(clip, known) if clip.tensors else None
+
+
 def _upscaling(found: Found) -> Found:
     """The x4 upscaler has noise of its own, and its own scale."""
     if found.variant != "upscaling":
         return found
-    noise = NoiseSchedule(beta_start=1e-4, beta_end=2e-2)
     autoencoder = None if found.autoencoder is None else replace(found.autoencoder, scale=X4_SCALE)
-    return replace(found, schedule=noise, low_noise=noise, most_low_noise=350, autoencoder=autoencoder)
+    return replace(found, schedule=X4_NOISE, low_noise=LOW, autoencoder=autoencoder)
 
 
 def _prediction(source: Source, found: Found) -> tuple[str | None, str, str]:

@@ -21,6 +21,7 @@ from . import configs
 from .detect import CLIP, DEPTH, OPEN_CLIP, Found, predicting
 from .ema import ema
 from .fields import Fields
+from .model_index import MOST_NOISE
 from .shapes import clip_of, open_clip_of
 from .source import Source, Under
 
@@ -147,7 +148,8 @@ def _flat(values: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _found(fields: Settings, source: Source) -> Found:
-    upscaling = f"{LOW}target" in fields.left
+    low = _noise(fields, f"{LOW}params.noise_schedule_config.") if f"{LOW}target" in fields.left else None
+    most = MOST_NOISE if low is None else fields.take(f"{LOW}params.max_noise_level", int, 1000)
     text, open_clip, skipped, tokenizer = _text(fields, source)
     found = Found(
         unet=_unet(fields),
@@ -156,8 +158,8 @@ def _found(fields: Settings, source: Source) -> Found:
         schedule=_noise(fields, MODEL),
         open_clip=open_clip,
         skipped=skipped,
-        low_noise=_noise(fields, f"{LOW}params.noise_schedule_config.") if upscaling else None,
-        most_low_noise=fields.take(f"{LOW}params.max_noise_level", int, 1000) if upscaling else 0,
+        low_noise=replace(low, steps_offset=0, set_alpha_to_one=True) if low is not None else None,
+        settings={"max_noise_level": most} if most != MOST_NOISE else {},
         ema=ema(source.tensors),
         use_ema=fields.take(f"{MODEL}use_ema", bool, False),
         depth=sum(name.startswith(DEPTH) for name in source.tensors),
@@ -167,7 +169,7 @@ def _found(fields: Settings, source: Source) -> Found:
     said = fields.take(f"{MODEL}parameterization", str, "eps")
     if said not in PREDICTIONS:
         fields.refuse(f"{MODEL}parameterization", said, " / ".join(PREDICTIONS))
-    return predicting(found, PREDICTIONS[said], f"{fields.file} says so", f"{fields.file} にあります")
+    return predicting(found, PREDICTIONS[said])
 
 
 def _unet(fields: Settings) -> UNetConfig:
@@ -238,9 +240,8 @@ def _text(fields: Settings, source: Source) -> tuple[ClipTextConfig, bool, int, 
         return open_clip_of(Under(source, OPEN_CLIP), skipped), True, skipped, None
     folder = next((at for at in (fields.file.parent / version, Path(version)) if version and (at / "config.json").is_file()), None)
     config = None if folder is None else configs.read_text(folder / "config.json")
-    text = clip_of(Under(source, CLIP), None if config is None else config.heads)
-    if config is not None:
-        text = replace(text, activation=config.activation, end_token=config.end_token)
+    known = {} if config is None else {"heads": config.heads, "activation": config.activation, "end_token": config.end_token}
+    text = clip_of(Under(source, CLIP), known)
     return text, False, 0, folder if folder is not None and (folder / "vocab.json").is_file() else None
 
 

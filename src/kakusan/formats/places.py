@@ -32,7 +32,12 @@ def clip_places(ours: Iterable[str], config: ClipTextConfig, part: Under) -> dic
     return placed({name: stored.get(theirs, theirs) for name, theirs in names.items()}, part.prefix)
 
 
-def open_clip_places(ours: Iterable[str], config: ClipTextConfig, prefix: str) -> dict[str, Place]:
+def open_clip_places(ours: Iterable[str], config: ClipTextConfig, part: Under) -> dict[str, Place]:
     """The text tower's tensors, as OpenCLIP names them: queries, keys and values are thirds of one."""
+    return placed(open_clip_names(ours, config), part.prefix)
+
+
+def open_clip_names(ours: Iterable[str], config: ClipTextConfig) -> dict[str, str]:
+    """OpenCLIP's names, of which three of ours share some."""
     names = renamed(ours, keys_clip.text_rows(config), SINGLE)
-    return placed({name: theirs.replace("in_proj.", "in_proj_") for name, theirs in names.items()}, prefix)
+    return {name: theirs.replace("in_proj.", "in_proj_") for name, theirs in names.items()}

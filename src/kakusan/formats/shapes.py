@@ -4,8 +4,9 @@ What these cannot say is as in the published models: 32 groups in every norm, 8 
 whose projections are linear layers), heads of width 64 in every CLIP. An original .yaml says more.
 """
 
-from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NoReturn, TypeVar
 
 from ..errors import FileError
 from ..models.autoencoder import AutoencoderConfig
@@ -15,6 +16,7 @@ from .source import Under, refuse
 
 C = TypeVar("C")
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 HEADS, HEAD_WIDTH = 8, 64
 X4_SCALE = 0.08333
 CROSS = "transformer_blocks.0.attn2.to_k.weight"
@@ -22,8 +24,11 @@ SELF = "transformer_blocks.0.attn1.to_k.weight"
 NEEDS_YAML = ("give its original .yaml as config", "元の .yaml を config に指定してください")
 
 
-def unet_of(part: Under) -> UNetConfig:
-    """The U-Net whose tensors these are, as CompVis names them. Raises FileError if there is no such U-Net."""
+def unet_of(part: Under, known: Mapping[str, Any] = NOTHING) -> UNetConfig:
+    """The U-Net whose tensors these are, as CompVis names them. known: settings that are known already.
+
+    Raises FileError if there is no such U-Net.
+    """
     levels = _levels(part)
     channels = tuple(level[0][0] for level in levels)
     attention = tuple(level[0][1] for level in levels)
@@ -34,78 +39,70 @@ def unet_of(part: Under) -> UNetConfig:
     width = _shape(part, f"middle_block.1.{CROSS}", 2)[1]
     linear = len(_shape(part, "middle_block.1.proj_in.weight")) == 2
     labels = _shape(part, "label_emb.weight", 2)[0] if "label_emb.weight" in part.tensors else 0
-    return _made(
-        part,
-        lambda: UNetConfig(
-            in_channels=_shape(part, "input_blocks.0.0.weight", 4)[1],
-            out_channels=_shape(part, "out.2.weight", 4)[0],
-            channels=channels,
-            blocks=len(levels[0]),
-            attention=attention,
-            context_width=width,
-            heads=_heads(part, channels, attention) if linear and not labels else HEADS,
-            linear_projection=linear,
-            sample_size=128 if labels else 64,
-            class_labels=labels,
-            only_cross_attention=_only_cross(part, attention, len(levels[0]), labels > 0),
-        ),
-    )
+    settings = {
+        "in_channels": _shape(part, "input_blocks.0.0.weight", 4)[1],
+        "out_channels": _shape(part, "out.2.weight", 4)[0],
+        "channels": channels,
+        "blocks": len(levels[0]),
+        "attention": attention,
+        "context_width": width,
+        "heads": HEADS if not linear or labels else known.get("heads") or _heads(part, channels, attention),
+        "linear_projection": linear,
+        "sample_size": 128 if labels else 64,
+        "class_labels": labels,
+        "only_cross_attention": _only_cross(part, attention, len(levels[0]), labels > 0),
+    }
+    return _made(part, UNetConfig, {**settings, **known})
 
 
-def autoencoder_of(part: Under) -> AutoencoderConfig:
+def autoencoder_of(part: Under, known: Mapping[str, Any] = NOTHING) -> AutoencoderConfig:
     """The autoencoder whose tensors these are, in the names of either format. Raises FileError if there is no such autoencoder."""
     folder = "encoder.down_blocks.0.resnets.0.conv1.weight" in part.tensors
     block = "encoder.down_blocks.{}.resnets.{}.conv1.weight" if folder else "encoder.down.{}.block.{}.conv1.weight"
     levels = _count(part, lambda i: block.format(i, 0))
     if not levels:
         _shape(part, block.format(0, 0))
-    return _made(
-        part,
-        lambda: AutoencoderConfig(
-            channels_in=_shape(part, "encoder.conv_in.weight", 4)[1],
-            latent_channels=_shape(part, "decoder.conv_in.weight", 4)[1],
-            channels=tuple(_shape(part, block.format(i, 0), 4)[0] for i in range(levels)),
-            blocks=_count(part, lambda j: block.format(0, j)),
-            sample_size=256 if levels == 3 else 512,
-            scale=X4_SCALE if levels == 3 else AutoencoderConfig.scale,
-        ),
-    )
+    settings = {
+        "channels_in": _shape(part, "encoder.conv_in.weight", 4)[1],
+        "latent_channels": _shape(part, "decoder.conv_in.weight", 4)[1],
+        "channels": tuple(_shape(part, block.format(i, 0), 4)[0] for i in range(levels)),
+        "blocks": _count(part, lambda j: block.format(0, j)),
+        "sample_size": 256 if levels == 3 else 512,
+        "scale": X4_SCALE if levels == 3 else AutoencoderConfig.scale,
+    }
+    return _made(part, AutoencoderConfig, {**settings, **known})
 
 
-def clip_of(part: Under, heads: int | None = None) -> ClipTextConfig:
-    """The CLIP text tower of SD1, under transformers' names that begin with `text_model.`, or with nothing. heads: if they are known."""
+def clip_of(part: Under, known: Mapping[str, Any] = NOTHING) -> ClipTextConfig:
+    """The CLIP text tower of SD1, under transformers' names that begin with `text_model.`, or with nothing."""
     at = "text_model." if any(name.startswith("text_model.") for name in part.tensors) else ""
     vocab, width = _shape(part, f"{at}embeddings.token_embedding.weight", 2)
-    return _made(
-        part,
-        lambda: ClipTextConfig(
-            vocab=vocab,
-            width=width,
-            layers=_count(part, lambda i: f"{at}encoder.layers.{i}.mlp.fc1.weight"),
-            heads=heads or _text_heads(part, width),
-            positions=_shape(part, f"{at}embeddings.position_embedding.weight", 2)[0],
-            feedforward=_shape(part, f"{at}encoder.layers.0.mlp.fc1.weight", 2)[0],
-            end_token=vocab - 1,
-        ),
-    )
+    settings = {
+        "vocab": vocab,
+        "width": width,
+        "layers": _count(part, lambda i: f"{at}encoder.layers.{i}.mlp.fc1.weight"),
+        "heads": known.get("heads") or _text_heads(part, width),
+        "positions": _shape(part, f"{at}embeddings.position_embedding.weight", 2)[0],
+        "feedforward": _shape(part, f"{at}encoder.layers.0.mlp.fc1.weight", 2)[0],
+        "end_token": vocab - 1,
+    }
+    return _made(part, ClipTextConfig, {**settings, **known})
 
 
-def open_clip_of(part: Under, skipped: int = 1) -> ClipTextConfig:
+def open_clip_of(part: Under, skipped: int = 1, known: Mapping[str, Any] = NOTHING) -> ClipTextConfig:
     """The OpenCLIP text tower of SD2, without the last `skipped` layers, which the file has and nothing uses."""
     vocab, width = _shape(part, "token_embedding.weight", 2)
-    return _made(
-        part,
-        lambda: ClipTextConfig(
-            vocab=vocab,
-            width=width,
-            layers=_count(part, lambda i: f"transformer.resblocks.{i}.mlp.c_fc.weight") - skipped,
-            heads=_text_heads(part, width),
-            positions=_shape(part, "positional_embedding", 2)[0],
-            feedforward=_shape(part, "transformer.resblocks.0.mlp.c_fc.weight", 2)[0],
-            activation="gelu",
-            end_token=vocab - 1,
-        ),
-    )
+    settings = {
+        "vocab": vocab,
+        "width": width,
+        "layers": _count(part, lambda i: f"transformer.resblocks.{i}.mlp.c_fc.weight") - skipped,
+        "heads": known.get("heads") or _text_heads(part, width),
+        "positions": _shape(part, "positional_embedding", 2)[0],
+        "feedforward": _shape(part, "transformer.resblocks.0.mlp.c_fc.weight", 2)[0],
+        "activation": "gelu",
+        "end_token": vocab - 1,
+    }
+    return _made(part, ClipTextConfig, {**settings, **known})
 
 
 def _levels(part: Under) -> list[list[tuple[int, bool]]]:
@@ -183,10 +180,8 @@ def _unsure(part: Under, en: str, ja: str) -> NoReturn:
     raise FileError(f"{where}: {en}; {NEEDS_YAML[0]}", f"{where}: {ja}。{NEEDS_YAML[1]}")
 
 
-def _made(part: Under, make: Callable[[], C]) -> C:
+def _made(part: Under, kind: Callable[..., C], settings: Mapping[str, Any]) -> C:
     try:
-        return make()
-    except FileError:
-        raise
+        return kind(**settings)
     except ValueError as error:
         _unsure(part, str(error), str(error))
