@@ -8,7 +8,7 @@ from ..messages import tr
 
 NAME = "train"
 HELP = ("train a model of your own from the picture generator", "絵の生成器から自分のモデルを学習する")
-PARTS = ("autoencoder", "clip", "diffusion", "all")
+PARTS = ("autoencoder", "clip", "diffusion", "all", "inpainting")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stop-after", type=float, help=tr("minutes of this call; run it again to go on", "この実行の分数。もう一度実行すると続きから")
     )
+    parser.add_argument(
+        "--start", type=Path, help=tr("another run's folder, whose weights to begin with", "出発点にする別の学習のフォルダ")
+    )
     parser.add_argument("--device", default="auto", help=tr("cpu, cuda, mps or auto", "cpu, cuda, mps または auto"))
     parser.add_argument(
         "--now", action="store_true", help=tr("do not train: take the last checkpoint", "学習せず、最後のチェックポイントを使う")
@@ -45,11 +48,15 @@ def run(args: argparse.Namespace) -> int:
     from ..training.card import card
     from ..training.embedded import Making, export, stages
     from ..training.settings import read_recipe
+    from ..training.variants import VARIANTS, run_variant
 
     device = ("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device
     recipe = read_recipe(args.config)
-    making = Making(recipe, args.folder, args.pack, minutes=args.minutes, stop_after=args.stop_after, device=device)
-    model = making.run("diffusion" if args.part == "all" else args.part, now=args.now)
+    making = Making(recipe, args.folder, args.pack, minutes=args.minutes, stop_after=args.stop_after, device=device, start=args.start)
+    if args.part in VARIANTS:
+        model = run_variant(making, args.part, now=args.now)
+    else:
+        model = making.run("diffusion" if args.part == "all" else args.part, now=args.now)
     if model is None:
         print(
             tr(f"kept in {args.folder}; run the same command to go on", f"{args.folder} に保存しました。同じコマンドで続きます"),

@@ -37,7 +37,7 @@ class AutoencoderTraining:
         """Negative log-likelihood under a Laplace distribution, its edges, and the KL divergence, all per number."""
         device = generator.device
         indices = torch.randint(self.pool.count, (batch,), generator=generator, device=device)
-        x = self.pool.batch(indices).contiguous(memory_format=torch.channels_last)
+        x = self.pictures(indices, generator).contiguous(memory_format=torch.channels_last)
         mean, logvar = self.encode(x)
         noise = torch.randn(mean.shape, generator=generator, device=device)
         y = self.module.decode(mean + torch.exp(0.5 * logvar) * noise)
@@ -45,13 +45,17 @@ class AutoencoderTraining:
         kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean()
         return error + self.settings.kl * kl, {"kl": kl.detach()}
 
+    def pictures(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        """Pictures by number, as this training wants to see them."""
+        return self.pool.batch(indices)
+
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance of the latents."""
         return self.module.encode(x)
 
     def sheet(self, module: Autoencoder, folder: Path, step: int) -> dict[str, float]:
         """Held-out pictures above their reconstructions; peak signal-to-noise ratio in dB."""
-        x = self.pool.batch(self.pool.held_out(128))
+        x = self.pictures(self.pool.held_out(128), torch.Generator(self.pool.device).manual_seed(1))
         y = reconstruct(module, x)
         save_sheet(torch.cat([x[:16], y[:16]]), folder / f"sheet-{step:06d}.png", columns=16)
         return {"psnr": psnr(y, x)}

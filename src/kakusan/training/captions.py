@@ -16,6 +16,7 @@ from torch import Tensor
 from ..data.pictures import Chance, caption
 from ..prompts.tokenizer import Tokenizer
 from .pool import CHUNK, Pool, Stream, opened
+from .strangers import estranged
 from .workers import spread
 
 LANGUAGES = ("en", "ja", "en")  # of the captions in a table, in turns
@@ -30,14 +31,20 @@ class Captions(Protocol):
 
 
 class FreshCaptions:
-    """Captions made anew at every use: the widest choice of wordings, where a step takes longer than its captions."""
+    """Captions made anew at every use: the widest choice of wordings, where a step takes longer than its captions.
 
-    def __init__(self, pool: Pool, tokenizer: Tokenizer):
-        self.pool, self.tokenizer = pool, tokenizer
+    strange: the share of captions that get words which mean nothing (see strangers.py).
+    """
+
+    def __init__(self, pool: Pool, tokenizer: Tokenizer, strange: float = 0.0):
+        self.pool, self.tokenizer, self.strange = pool, tokenizer, strange
 
     def ids(self, indices: Tensor, generator: torch.Generator, drop: float = 0.0) -> Tensor:
         """See Captions."""
         captions = self.pool.captions(indices, generator)
+        if self.strange:
+            seeds = torch.randint(0, 1 << 62, (len(captions),), generator=generator, device=generator.device).tolist()
+            captions = [strangely(text, self.strange, Chance(seed, 0)) for text, seed in zip(captions, seeds, strict=True)]
         if drop:
             dropped = torch.rand(len(captions), generator=generator, device=generator.device) < drop
             captions = ["" if silent else text for text, silent in zip(captions, dropped.tolist(), strict=True)]
@@ -47,8 +54,8 @@ class FreshCaptions:
 class StoredCaptions:
     """Some captions of every picture, made once and kept on the device: a step costs no Python and never waits for the CPU."""
 
-    def __init__(self, pool: Pool, tokenizer: Tokenizer, folder: Path, many: int):
-        self.table = caption_table(pool, folder, many).to(pool.device)  # n k l
+    def __init__(self, pool: Pool, tokenizer: Tokenizer, folder: Path, many: int, strange: float = 0.0):
+        self.table = caption_table(pool, folder, many, strange).to(pool.device)  # n k l
         self.silence = token_ids(tokenizer, [""])[:, : self.table.shape[2]].to(pool.device)  # 1 l
 
     def ids(self, indices: Tensor, generator: torch.Generator, drop: float = 0.0) -> Tensor:
@@ -76,12 +83,17 @@ def padded(ids: Tensor, tokenizer: Tokenizer) -> Tensor:
     return F.pad(ids, (0, tokenizer.length - ids.shape[1]), value=tokenizer.pad)
 
 
-def caption_table(pool: Pool, folder: Path, many: int) -> Tensor:
+def strangely(text: str, share: float, chance: Chance) -> str:
+    """The caption, in this share of cases with words in it that mean nothing."""
+    return estranged(text, chance) if chance.happens(share) else text
+
+
+def caption_table(pool: Pool, folder: Path, many: int, strange: float) -> Tensor:
     """Captions of every picture (n k l, int32), kept in `folder/captions.npy`; the tokenizer lies in the same folder."""
     path, count = folder / "captions.npy", len(pool.images)
     if not path.exists():
         parts = [
-            Part(pool.stream, str(folder / "tokenizer"), many, start, min(count, start + 16 * CHUNK))
+            Part(pool.stream, str(folder / "tokenizer"), many, strange, start, min(count, start + 16 * CHUNK))
             for start in range(0, count, 16 * CHUNK)
         ]
         tables = [torch.from_numpy(table) for table in spread(table_part, parts, pool.workers)]
@@ -95,11 +107,12 @@ def caption_table(pool: Pool, folder: Path, many: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Part:
-    """Pictures start ... stop - 1 of a stream, the tokenizer's folder, and how many captions each picture gets."""
+    """Pictures start ... stop - 1 of a stream, the tokenizer's folder, how many captions each gets, and how many of them strange."""
 
     stream: Stream
     tokenizer: str
     many: int
+    strange: float
     start: int
     stop: int
 
@@ -110,6 +123,8 @@ def table_part(part: Part) -> npt.NDArray[np.int32]:
     texts = []
     for index in range(part.start, part.stop):
         scene, chance = pictures.spec(index), Chance(part.stream.seed + (1 << 33), index)
-        texts += [caption(scene, LANGUAGES[i % len(LANGUAGES)], chance).text for i in range(part.many)]
+        for i in range(part.many):
+            text = caption(scene, LANGUAGES[i % len(LANGUAGES)], chance).text
+            texts.append(strangely(text, part.strange, chance) if part.strange else text)
     ids = trimmed(token_ids(tokenizer, texts), tokenizer.end).to(torch.int32)
     return ids.view(part.stop - part.start, part.many, -1).numpy()

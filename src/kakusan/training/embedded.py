@@ -6,8 +6,10 @@ Every stage resumes where it was, and is skipped once it is complete: run the sa
 import dataclasses
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from ..formats.folder import write_folder
 from ..formats.model import Model
@@ -29,11 +31,20 @@ DEFAULTS = {"steps": 20, "sampler": "dpmpp_2m", "schedule": "karras", "scale": 3
 STAGES = ("autoencoder", "clip", "diffusion", "decoder")
 
 
+class Prepared(NamedTuple):
+    """A model that lacks its U-Net, the latents of the pool's pictures, and where captions come from."""
+
+    model: Model
+    latents: Tensor
+    captions: Captions
+
+
 class Making:
     """One embedded model in the making, in `folder`.
 
     pack: file of sprites; minutes: of the whole recipe, shared out by its `shares`, instead of each stage's steps;
-    stop_after: minutes of this session, from now on; workers: processes that render and caption.
+    stop_after: minutes of this session, from now on; workers: processes that render and caption; start: another run, whose
+    averaged weights the stages begin with.
     """
 
     def __init__(
@@ -46,7 +57,9 @@ class Making:
         stop_after: float | None = None,
         device: str = "cpu",
         workers: int = 1,
+        start: Path | None = None,
     ):
+        self.start = start
         self.recipe, self.folder, self.pack, self.minutes, self.device = recipe, folder, pack, minutes, device
         self.until = None if stop_after is None else time.monotonic() + 60 * stop_after
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,43 +70,56 @@ class Making:
 
         now: take the diffusion stage as its last checkpoint has it, to look at a run that goes on elsewhere.
         """
-        autoencoder = self.trained(AutoencoderTraining(self.recipe.autoencoder, self.pool), self.recipe.autoencoder.optimiser, 0)
+        prepared = self.prepared(last)
+        if prepared is None:
+            return None
+        model, latents, captions = prepared
+        training = DiffusionTraining(self.recipe.diffusion, self.pool, model, latents, captions)
+        model.unet = UNet(training.config)  # the sheets need a whole folder
+        unet = self.trained(training, self.recipe.diffusion.optimiser, self.recipe.shares[2], now=now)
+        if unet is None:
+            return None
+        decoder = self.decoder(model.autoencoder, now)
+        return None if decoder is None else dataclasses.replace(model, unet=unet, autoencoder=decoder)
+
+    def prepared(self, last: str = "diffusion") -> Prepared | None:
+        """All that comes before a U-Net; None if the session's minutes ran out or `last` came first."""
+        recipe, shares = self.recipe, self.recipe.shares
+        autoencoder = self.trained(AutoencoderTraining(recipe.autoencoder, self.pool), recipe.autoencoder.optimiser, shares[0])
         if autoencoder is None or last == "autoencoder":
             return None
         tokenizer = self.tokenizer()
         captions = self.captions(tokenizer)
-        towers = self.trained(ClipTraining(self.recipe.clip, self.pool, tokenizer, captions), self.recipe.clip.optimiser, 1)
+        towers = self.trained(ClipTraining(recipe.clip, self.pool, tokenizer, captions), recipe.clip.optimiser, shares[1])
         if towers is None or last == "clip":
             return None
         model = self.without_unet(autoencoder, towers, tokenizer)
-        latents = encode_pool(model, self.pool, self.folder / "latents.npy")
-        training = DiffusionTraining(self.recipe.diffusion, self.pool, model, latents, captions)
-        model.unet = UNet(training.config)  # the sheets need a whole folder
-        unet = self.trained(training, self.recipe.diffusion.optimiser, 2, now=now)
-        if unet is None:
-            return None
-        decoder = self.decoder(autoencoder, now)
-        return None if decoder is None else dataclasses.replace(model, unet=unet, autoencoder=decoder)
+        return Prepared(model, encode_pool(model, self.pool, self.folder / "latents.npy"), captions)
 
     def decoder(self, autoencoder: Autoencoder, now: bool) -> Autoencoder | None:
         """The autoencoder with its decoder trained further; as it is, where a recipe has no minutes left for that."""
         if self.recipe.shares[3] == 0 or (now and not (self.folder / "decoder").exists()):
             return autoencoder
         config = autoencoder.config  # holds the measured scale
-        trained = self.trained(DecoderTraining(self.recipe.autoencoder, self.pool, autoencoder), self.recipe.decoder, 3, now=now)
+        training = DecoderTraining(self.recipe.autoencoder, self.pool, autoencoder)
+        trained = self.trained(training, self.recipe.decoder, self.recipe.shares[3], now=now)
         if trained is not None:
             trained.config = config
         return trained
 
-    def trained(self, trainee: Trainee[M], settings: Optimiser, share: int, now: bool = False) -> M | None:
-        """A stage's EMA weights once it is complete, training as far as the session's minutes go; or as they are now."""
+    def trained(self, trainee: Trainee[M], settings: Optimiser, share: float, now: bool = False) -> M | None:
+        """A stage's EMA weights once it is complete, training as far as the session's minutes go; or as they are now.
+
+        share: of the recipe's minutes.
+        """
         if now:
             run = Run(trainee, settings, self.device)
             return run.ema if run.restore(self.folder / trainee.name) else None
-        minutes = None if self.minutes is None else self.minutes * self.recipe.shares[share]
+        minutes = None if self.minutes is None else self.minutes * share
         left = None if self.until is None else max(0.0, self.until - time.monotonic()) / 60
         folder = self.folder / trainee.name
-        module, complete = fit(trainee, settings, folder, minutes=minutes, stop_after=left, device=self.device)
+        start = None if self.start is None else self.start / trainee.name
+        module, complete = fit(trainee, settings, folder, minutes=minutes, stop_after=left, device=self.device, start=start)
         return module if complete else None
 
     def tokenizer(self) -> Tokenizer:
@@ -105,8 +131,8 @@ class Making:
 
     def captions(self, tokenizer: Tokenizer) -> Captions:
         """Captions as the recipe wants them: made anew at every use, or so many of each picture beforehand."""
-        many = self.recipe.captions
-        return StoredCaptions(self.pool, tokenizer, self.folder, many) if many else FreshCaptions(self.pool, tokenizer)
+        many, strange = self.recipe.captions, self.recipe.strange
+        return StoredCaptions(self.pool, tokenizer, self.folder, many, strange) if many else FreshCaptions(self.pool, tokenizer, strange)
 
     def without_unet(self, autoencoder: Autoencoder, towers: Towers, tokenizer: Tokenizer) -> Model:
         """The folder as the diffusion stage finds it. The latents' scale is measured: it makes their variance 1."""

@@ -15,7 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..errors import KakusanError
+from ..errors import FileError, KakusanError
 from . import checkpoint
 from .log import Log, Progress
 from .settings import Optimiser
@@ -65,17 +65,20 @@ def fit(
     minutes: float | None = None,
     device: str = "cpu",
     stop_after: float | None = None,
+    start: Path | None = None,
 ) -> tuple[M, bool]:
     """Train until `settings.steps`, or for `minutes` in all; resumes from `folder`. Returns the EMA module, and whether it is complete.
 
     minutes: the run's whole length, over all its sessions, instead of `steps`; stop_after: minutes of this session, after
-    which it saves and returns, to be resumed later.
+    which it saves and returns, to be resumed later; start: another run's folder, whose averaged weights a new run begins with.
     Raises KakusanError when the loss is not a number after three returns to the last checkpoint.
     """
     folder.mkdir(parents=True, exist_ok=True)
     keep_memory()
     run = Run(trainee, settings, device)
     if not run.restore(folder):
+        if start is not None:
+            run.begin_with(start)
         run.save(folder)
     if run.finished():
         return run.ema, True
@@ -199,6 +202,16 @@ class Run(Generic[M]):
             self.clock.born = self.clock.step
         self.clock.salt = max(salt, self.clock.salt)
         return True
+
+    def begin_with(self, folder: Path) -> None:
+        """Take the averaged weights of another run, and nothing else of it. Raises FileError if there is none."""
+        found = checkpoint.load(folder)
+        if found is None:
+            raise FileError(
+                f"{folder}: no checkpoint to begin with; train that run first", f"{folder}: 出発点のチェックポイントがありません"
+            )
+        for module in (self.module, self.ema):
+            module.load_state_dict(_under("ema.", found[0]))
 
     def roll_back(self, folder: Path) -> None:
         """Return to the last checkpoint and draw other numbers from there on."""

@@ -79,8 +79,22 @@ class DiffusionSettings:
     snr_gamma: float = 0.0  # 0: plain loss; else min-SNR weights (Hang et al. 2023)
     drop_caption: float = 0.1
     only: tuple[str, ...] = ()  # the things it learns to draw, of those in the pool; all of them if none are named
+    painted: int = 1  # how often a picture of a thing in a colour not its own is shown, for each time of another
     shift: float = 1.0  # above 1: more timesteps of high noise, where it is decided what a picture shows (see `shifted`)
     optimiser: Optimiser = field(default_factory=Optimiser)
+
+
+@dataclass(frozen=True)
+class UpscalingSettings:
+    """An upscaler by four: an autoencoder for details, and a U-Net that sees the small picture beside the latent.
+
+    pictures: how many are rendered four times as large; crop: side of the square cut out of them for a step, in large pixels.
+    """
+
+    pictures: int = 6_000
+    crop: int = 64
+    autoencoder: AutoencoderSettings = field(default_factory=AutoencoderSettings)
+    unet: DiffusionSettings = field(default_factory=DiffusionSettings)
 
 
 @dataclass(frozen=True)
@@ -92,11 +106,15 @@ class Recipe:
     size: int = 64
     pictures: int = 40_000
     captions: int = 0  # of each picture, made beforehand, for devices faster than Python; 0: made anew at every use
+    strange: float = 0.0  # share of captions with words in them that mean nothing, so that a model learns to pass over such words
     seed: int = 0
     shares: tuple[float, float, float, float] = (0.2, 0.1, 0.6, 0.1)  # of the minutes: autoencoder, towers, diffusion, decoder
     autoencoder: AutoencoderSettings = field(default_factory=AutoencoderSettings)
     clip: ClipSettings = field(default_factory=ClipSettings)
     diffusion: DiffusionSettings = field(default_factory=DiffusionSettings)
+    inpainting: DiffusionSettings = field(default_factory=DiffusionSettings)
+    depth: DiffusionSettings = field(default_factory=DiffusionSettings)
+    upscaling: UpscalingSettings = field(default_factory=UpscalingSettings)
     decoder: Optimiser = field(default_factory=Optimiser)  # goes on training the decoder alone, once the latents are settled
 
 

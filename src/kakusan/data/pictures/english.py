@@ -3,8 +3,10 @@
 from .chance import Chance
 from .colours import COLOUR
 from .concepts import CONCEPT
-from .english_words import INVERSE, NUMBERS, PATTERNS, PLACES, PLURALS, POSITIONS, RELATIONS, SIZES, UNCOUNTED
+from .english_words import COLOURED, INVERSE, NUMBERS, OPINIONS, PATTERNS, PLACES, PLURALS, POSITIONS, RELATIONS, SIZES, UNCOUNTED
 from .scene import Scene, Thing
+
+LIKED = 0.08  # share of things called cute, nice or the like, which changes nothing in the picture
 
 
 def parts(scene: Scene, chance: Chance) -> dict[str, str]:
@@ -62,15 +64,17 @@ def background(scene: Scene, chance: Chance) -> str:
 
 
 def described(thing: Thing, size: str | None, chance: Chance) -> str:
-    """A thing's noun with its adjectives."""
+    """A thing's noun with its adjectives; some only say that somebody likes it."""
+    liked = [chance.pick(OPINIONS)] if chance.happens(LIKED) else []
     large = [chance.pick(SIZES[size])] if size else []
-    return " ".join([*large, *adjectives(thing, chance), noun(thing, chance)])
+    return " ".join([*liked, *large, *adjectives(thing, chance), noun(thing, chance)])
 
 
 def adjectives(thing: Thing, chance: Chance, own_colour: float = 0.12) -> list[str]:
     """The colour a thing is painted in; or now and then (own_colour) the one it has by nature."""
     if thing.colour:
-        return [chance.pick(COLOUR[thing.colour].en)]
+        word = chance.pick(COLOUR[thing.colour].en)
+        return [chance.pick(COLOURED).format(word) if chance.happens(0.08) else word]
     own = CONCEPT[thing.concept].colour
     return [chance.pick(COLOUR[own].en)] if own and chance.happens(own_colour) else []
 

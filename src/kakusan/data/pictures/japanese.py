@@ -3,17 +3,20 @@
 from .chance import Chance
 from .colours import COLOUR
 from .concepts import CONCEPT
-from .japanese_words import ALIVE, INVERSE, NUMBERS, PATTERNS, PLACES, POSITIONS, RELATIONS, SIZES
+from .japanese_words import ALIVE, INVERSE, NUMBERS, OPINIONS, PATTERNS, PLACES, POSITIONS, RELATIONS, SIZES
 from .scene import Scene, Thing
+
+LIKED = 0.08  # share of things called cute, nice or the like, which changes nothing in the picture
 
 
 def parts(scene: Scene, chance: Chance) -> dict[str, str]:
-    """What the names in a wording stand for: a, bare, one, back, back_noun, place, is_."""
+    """What the names in a wording stand for: a, bare, one, back, back_noun, place, is_, is_polite."""
     a, one = subject(scene, chance)
     back, noun = background(scene, chance)
     place = chance.pick(PLACES[scene.background.name][1]) if scene.background.kind == "landscape" else ""
     alive = any(CONCEPT[thing.concept].counter in ALIVE for thing in scene.things)
-    return {"a": a, "bare": a, "one": one, "back": back, "back_noun": noun, "place": place, "is_": "いる" if alive else "ある"}
+    verbs = {"is_": "いる", "is_polite": "います"} if alive else {"is_": "ある", "is_polite": "あります"}
+    return {"a": a, "bare": a, "one": one, "back": back, "back_noun": noun, "place": place, **verbs}
 
 
 def subject(scene: Scene, chance: Chance) -> tuple[str, str]:
@@ -64,11 +67,15 @@ def background(scene: Scene, chance: Chance) -> tuple[str, str]:
 
 
 def described(thing: Thing, size: str | None, chance: Chance, own_colour: float = 0.12) -> str:
-    """A thing's noun with its adjectives. own_colour: how often the colour it has by nature is said."""
+    """A thing's noun with its adjectives. own_colour: how often the colour it has by nature is said.
+
+    Some adjectives only say that somebody likes it.
+    """
     nouns = CONCEPT[thing.concept].ja
     noun = nouns[0] if chance.happens(0.5) else chance.pick(nouns)
     colour = thing.colour
     if colour is None and chance.happens(own_colour):
         colour = CONCEPT[thing.concept].colour
     large = chance.pick(SIZES[size]) if size else ""
-    return large + (chance.pick(COLOUR[colour].ja) if colour else "") + noun
+    liked = chance.pick(OPINIONS) if chance.happens(LIKED) else ""
+    return liked + large + (chance.pick(COLOUR[colour].ja) if colour else "") + noun

@@ -2,7 +2,7 @@
 
 The names in a wording: {a} the subject (a cat; 猫), {bare} without article (cat; 猫), {one} with a number (one cat; 一匹の猫),
 {back} the background as an adjective (blue; 青い), {a_back} with article (a blue), {back_noun} as a noun (青), {place} where it
-is (on the beach; 砂浜の), {is_} the verb "to be somewhere" (いる, ある).
+is (on the beach; 砂浜の), {is_} the verb "to be somewhere" (いる, ある) and {is_polite} its polite form (います, あります).
 """
 
 from dataclasses import dataclass
