@@ -76,11 +76,11 @@ def _check(source: Source, place: Place, shape: tuple[int, ...]) -> None:
     stored = source.tensors[place.name]
     if place.third is not None:
         shape = (3 * shape[0], *shape[1:])
-    same = _linear(stored.shape) == _linear(shape)
+    same = linear(stored.shape) == linear(shape)
     check(source.home(place.name), place.name, Stored(shape, stored.dtype) if same else stored, shape)
 
 
-def _linear(shape: tuple[int, ...]) -> tuple[int, ...]:
+def linear(shape: tuple[int, ...]) -> tuple[int, ...]:
     """A weight's shape, a 1x1 convolution's as that of the linear layer that it is."""
     return tuple(shape[:2]) if len(shape) == 4 and tuple(shape[2:]) == (1, 1) else tuple(shape)
 

@@ -122,11 +122,12 @@ def read_component(
 
 
 def write_folder(
-    model: Model, path: str | Path, dtype: torch.dtype = torch.float16, max_shard_bytes: int = 15_000_000, *, replace: bool = False
+    model: Model, path: str | Path, dtype: torch.dtype | None = torch.float16, max_shard_bytes: int = 15_000_000, *, replace: bool = False
 ) -> None:
     """Write a model as a folder that diffusers opens, whole or not at all: under another name first, then renamed.
 
-    replace: put it in the place of a model folder that is there. Raises FileError if something is there, or the disk refuses.
+    dtype: of all weights, None for each as it is. replace: put it in the place of a model folder that is there.
+    Raises FileError if something is there, or the disk refuses.
     """
     path = Path(path)
     taken = path.exists() and not (path.is_dir() and not any(path.iterdir()))
@@ -149,18 +150,17 @@ def write_folder(
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _write(model: Model, path: Path, dtype: torch.dtype, max_shard_bytes: int) -> None:
+def _write(model: Model, path: Path, dtype: torch.dtype | None, max_shard_bytes: int) -> None:
     if model.text.project is not None and model.image is None:
         raise ValueError("the text tower's projection is written beside the image tower, and this model has none")
     if model.variant == "upscaling" and model.low_noise is None:
         raise ValueError("the x4 upscaler needs low_noise, and this model has none")
     schedule = write_schedule(model.schedule)
     write_json(path / "model_index.json", write_index(model, str(schedule["_class_name"])))
-    lay.UNET.write(model.unet, model.unet.config, path, dtype=dtype, max_shard_bytes=max_shard_bytes)
-    lay.AUTOENCODER.write(model.autoencoder, model.autoencoder.config, path, dtype=dtype, max_shard_bytes=max_shard_bytes)
-    lay.TEXT.write(model.text, model.text.config, path, dtype=dtype, max_shard_bytes=max_shard_bytes)
-    if model.image is not None:
-        lay.IMAGE.write(model.image, model.image.config, path, dtype=dtype, max_shard_bytes=max_shard_bytes)
+    for name, part in PARTS.items():
+        if (network := getattr(model, name)) is not None:
+            more = {"upcast_attention": True} if name == "unet" and _overflows(model) else None
+            part.write(network, path, dtype=dtype, max_shard_bytes=max_shard_bytes, more=more)
     model.tokenizer.save(_made(path / "tokenizer"))
     write_json(_made((path / SCHEDULE).parent) / "scheduler_config.json", schedule)
     if model.low_noise is not None:
@@ -169,6 +169,11 @@ def _write(model: Model, path: Path, dtype: torch.dtype, max_shard_bytes: int) -
         write_json(path / SETTINGS, model.settings)
     if model.card:
         (path / CARD).write_text(model.card, encoding="utf-8")
+
+
+def _overflows(model: Model) -> bool:
+    """Whether the U-Net's attention leaves the range of half precision, as SD2's does that predict v: diffusers has to be told."""
+    return model.variant == "" and model.schedule.prediction == "v_prediction" and model.unet.config.linear_projection
 
 
 def _made(folder: Path) -> Path:

@@ -72,16 +72,19 @@ class Part(Generic[C, N]):
         unexpected(source, [*unused, *(place.name for place in places.values())])
         return places
 
-    def write(self, network: N, config: C, path: Path, *, dtype: torch.dtype, max_shard_bytes: int) -> None:
-        """The network into a model's folder. Raises ValueError if it is on the meta device."""
+    def write(
+        self, network: N, path: Path, *, dtype: torch.dtype | None, max_shard_bytes: int, more: Mapping[str, object] | None = None
+    ) -> None:
+        """The network into a model's folder. more: settings for others to read. Raises ValueError if it is on the meta device."""
         state = network.state_dict()
         if any(tensor.is_meta for tensor in state.values()):
             raise ValueError(f"{self.folder} has a shape and no weights: it was read without them")
+        config: C = network.config  # type: ignore[assignment]
         names = renamed(state, self.rows(config), FOLDER)
-        tensors = {names[name]: tensor.to("cpu", dtype) for name, tensor in state.items()}
+        tensors = {names[name]: tensor.to(device="cpu", dtype=dtype) for name, tensor in state.items()}
         folder = path / self.folder
         folder.mkdir(exist_ok=True)
-        write_json(folder / "config.json", self.write_config(config))
+        write_json(folder / "config.json", {**self.write_config(config), **(more or {})})
         if PROJECTION in tensors:
             (path / PROJECTION_FOLDER).mkdir(exist_ok=True)
             write_tensors(path / PROJECTION_FOLDER, PROJECTION_STEM, {PROJECTION: tensors.pop(PROJECTION)}, max_shard_bytes)
