@@ -15,10 +15,11 @@ from formats.released import DTYPES, FAMILIES, FOLDERS, settings, write_hollow
 from formats.test_folder import assert_same_weights
 from formats.tiny import tiny_model
 from kakusan.errors import FileError
+from kakusan.formats import parts
 from kakusan.formats.fields import write_json
 from kakusan.formats.folder import read_component, read_folder, write_folder
 from kakusan.formats.keys import FOLDER, renamed
-from kakusan.formats.parts import AUTOENCODER, TEXT, UNET
+from kakusan.models.unet import UNet
 from kakusan.schedules import NoiseSchedule
 from models.peers import assert_equal
 
@@ -68,9 +69,9 @@ def test_released_tensors_are_exactly_ours(family: str, hollow: Path) -> None:
     """Names, shapes and types; what an old file calls otherwise has today's name, and counts of positions are left out."""
     model = read_folder(hollow / family, parts=[])
     for part, network, tensors in (
-        (UNET, model.unet, "unet"),
-        (AUTOENCODER, model.autoencoder, "vae_modern"),
-        (TEXT, model.text, "text_encoder"),
+        (parts.UNET, model.unet, "unet"),
+        (parts.AUTOENCODER, model.autoencoder, "vae_modern"),
+        (parts.TEXT, model.text, "text_encoder"),
     ):
         state = network.state_dict()
         ours = {
@@ -212,3 +213,16 @@ def test_a_schedule_of_another_kind_stays_with_its_folder(tmp_path: Path) -> Non
     model = replace(tiny_variant("inpainting"), schedule=NoiseSchedule(prediction="v_prediction", zero_terminal_snr=True))
     write_folder(model, tmp_path / "tiny")
     assert read_folder(tmp_path / "tiny").schedule == model.schedule
+
+
+def test_diffusers_is_told_to_attend_in_full_precision_where_half_overflows(tmp_path: Path) -> None:
+    """As SD2.1's own folder tells it; SD2's folders without v-prediction, and the x4 upscaler's, do not."""
+    plain, upscaler = tiny_variant(""), tiny_variant("upscaling")
+    linear = replace(plain, unet=UNet(replace(plain.unet.config, linear_projection=True)))
+    v = NoiseSchedule(prediction="v_prediction")
+    for i, (model, told) in enumerate(((plain, False), (linear, False), (replace(linear, schedule=v), True), (upscaler, False))):
+        write_folder(model, tmp_path / str(i))
+        config = json.loads((tmp_path / str(i) / "unet" / "config.json").read_text())
+        assert config.get("upcast_attention", False) is told
+        assert diffusers.UNet2DConditionModel.load_config(tmp_path / str(i), subfolder="unet").get("upcast_attention", False) is told
+        assert read_folder(tmp_path / str(i)).unet.config == model.unet.config

@@ -160,7 +160,7 @@ def _write(model: Model, path: Path, dtype: torch.dtype | None, max_shard_bytes:
     for name, part in PARTS.items():
         if (network := getattr(model, name)) is not None:
             more = {"upcast_attention": True} if name == "unet" and _overflows(model) else None
-            part.write(network, path, dtype=dtype, max_shard_bytes=max_shard_bytes, more=more)
+            part.write(network, network.config, path, dtype=dtype, max_shard_bytes=max_shard_bytes, more=more)
     model.tokenizer.save(_made(path / "tokenizer"))
     write_json(_made((path / SCHEDULE).parent) / "scheduler_config.json", schedule)
     if model.low_noise is not None:

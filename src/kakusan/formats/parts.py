@@ -73,13 +73,19 @@ class Part(Generic[C, N]):
         return places
 
     def write(
-        self, network: N, path: Path, *, dtype: torch.dtype | None, max_shard_bytes: int, more: Mapping[str, object] | None = None
+        self,
+        network: N,
+        config: C,
+        path: Path,
+        *,
+        dtype: torch.dtype | None,
+        max_shard_bytes: int,
+        more: Mapping[str, object] | None = None,
     ) -> None:
         """The network into a model's folder. more: settings for others to read. Raises ValueError if it is on the meta device."""
         state = network.state_dict()
         if any(tensor.is_meta for tensor in state.values()):
             raise ValueError(f"{self.folder} has a shape and no weights: it was read without them")
-        config: C = network.config  # type: ignore[assignment]
         names = renamed(state, self.rows(config), FOLDER)
         tensors = {names[name]: tensor.to(device="cpu", dtype=dtype) for name, tensor in state.items()}
         folder = path / self.folder
