@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +16,12 @@ from torch import Tensor
 from . import samplers, schedules
 from .denoiser import Denoiser
 from .engine import Engine, Job
-from .errors import KakusanError
+from .errors import FileError, KakusanError
 from .formats.folder import read_folder
 from .formats.hashes import folder_hash
 from .formats.model import Model
+from .formats.precision import lent, wakened
+from .formats.single import prediction_named, read_single, read_vae
 from .images import grid, png_bytes, to_pil
 from .messages import tr
 from .samplers.count import evaluations
@@ -35,6 +38,8 @@ EMBEDDED = Path(__file__).parent / "embedded"
 LARGEST = 8192
 MOST_PICTURES = 1000
 MOST_STEPS = 1000
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")  # of files, which no model on the hub is named like
 
 
 class Step(NamedTuple):
@@ -146,7 +151,12 @@ class Pipeline:
         return to_pil(job.result) if job.result is not None else None
 
     def task(self, recipe: Recipe) -> Task:
-        """The task that draws one recipe, for any engine over `networks`."""
+        """The task that draws one recipe, for any engine over `networks`. Raises KakusanError if the model needs more than words."""
+        if variant := self.model.variant:
+            raise KakusanError(
+                f"this model is for {variant}, and text alone is not enough for it; take a model for text to image",
+                f"このモデルは {variant} 用で、文章だけでは描けません。text-to-image 用のモデルを使ってください",
+            )
         factor, channels = self.model.autoencoder.factor, self.model.autoencoder.config.latent_channels
         return txt2img(
             Txt2Img(
@@ -233,20 +243,60 @@ class Pipeline:
         return recipe
 
 
-def load(name: str | Path | None = None, *, device: str = "auto", dtype: torch.dtype | None = None) -> Pipeline:
-    """A pipeline of the embedded model, or of a model folder in diffusers' layout.
+def load(
+    name: str | Path | None = None,
+    config: str | Path | None = None,
+    dtype: torch.dtype | None = None,
+    device: str | None = "auto",
+    *,
+    use_ema: bool | None = None,
+    vae: str | Path | None = None,
+    prediction: str | None = None,
+) -> Pipeline:
+    """A pipeline of the embedded model, a model folder, a single file (.safetensors, .ckpt), or a model on the hub ("org/name").
 
-    device: "auto" takes a GPU where there is one. dtype: half precision on a GPU and float32 on a CPU unless given.
-    Raises FileError on a folder that is missing, damaged or of an unknown kind.
+    config: the original .yaml of a single file. device: "auto" (or None) takes a GPU where there is one. dtype: unless given, half
+    precision on a GPU; on a CPU weights stay as they are stored, and each layer computes in float32.
+    use_ema, vae, prediction: see `read_single`; what was found out about a file is in `model.notes`.
+    Raises FileError on what is missing, damaged or of an unknown kind, KakusanError on options that do not fit.
     """
+    device = device or "auto"
     check_device(device)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if dtype is None and device != "cpu":
+        dtype = torch.float16
+    if name is None:
+        dtype = dtype or torch.float32  # small enough for it
+    path = EMBEDDED if name is None else _located(name)
+    if path.is_dir():
+        if config is not None or use_ema:
+            option = "config" if config is not None else "use_ema"
+            raise KakusanError(f"{path}: {option} is for single files, not for folders", f"{path}: {option} は単一ファイル用です")
+        model = read_folder(path, parts=("unet", "text") + (("autoencoder",) if vae is None else ()), dtype=dtype, device=device)
+        if vae is not None:
+            model.autoencoder = read_vae(vae, scale=model.autoencoder.config.scale, dtype=dtype, device=device)
+        if prediction is not None:
+            model.schedule = dataclasses.replace(model.schedule, prediction=prediction_named(prediction))
+    else:
+        model = read_single(path, dtype=dtype, device=device, config=config, use_ema=use_ema, vae=vae, prediction=prediction)
     if dtype is None:
-        dtype = torch.float32 if device == "cpu" else torch.float16
-    path = EMBEDDED if name is None else Path(name)
-    model = read_folder(path, parts=("unet", "autoencoder", "text"), dtype=dtype, device=device)
-    return Pipeline(model, hash_=folder_hash(path / "unet"))
+        wakened(model.unet, torch.float32)
+        for network in (model.text, model.autoencoder):
+            lent(network, torch.float32)
+    return Pipeline(model, hash_=folder_hash(path / "unet") if path.is_dir() else "")
+
+
+def _located(name: str | Path) -> Path:
+    """Where a model lies; what is named like one on the hub, and is nothing here, is fetched. Raises FileError if there is none."""
+    path = Path(name).expanduser()
+    if path.exists():
+        return path
+    if HUB_ID.fullmatch(str(name)) and path.suffix not in SUFFIXES:
+        from .formats.hub import snapshot
+
+        return snapshot(str(name))
+    raise FileError(f"{path}: no such file or folder", f"{path}: そのようなファイルやフォルダーはありません")
 
 
 def check_device(name: str) -> None:

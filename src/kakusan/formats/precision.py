@@ -1,7 +1,6 @@
-"""Numbers stored in half precision and computed with in full: a layer at a time, so that two copies never lie side by side."""
+"""Weights stored in half precision and computed with in full, a layer at a time: two copies of a network never lie side by side."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -11,25 +10,26 @@ from torch.utils.hooks import RemovableHandle
 
 
 def wakened(network: nn.Module, dtype: torch.dtype) -> None:
-    """From now on each layer of `network` takes on `dtype` when it is first called; one that never is stays as it is stored."""
-    for layer in _layers(network, dtype):
-        handles: list[RemovableHandle] = []
-        handles.append(layer.register_forward_pre_hook(partial(_wake, handles, dtype)))
+    """From now on each layer of `network` takes on `dtype` when it is first called; one that never is stays as it is stored.
+
+    The first layer does so at once: by its dtype others tell what the network computes in.
+    """
+    for i, layer in enumerate(list(_layers(network, dtype))):
+        if i == 0:
+            _cast(layer, dtype)
+        else:
+            handles: list[RemovableHandle] = []
+            handles.append(layer.register_forward_pre_hook(partial(_wake, handles, dtype)))
 
 
-@contextmanager
-def lent(network: nn.Module, dtype: torch.dtype) -> Iterator[None]:
-    """Inside, each layer of `network` has `dtype` while it is being called, and only then."""
+def lent(network: nn.Module, dtype: torch.dtype) -> list[RemovableHandle]:
+    """From now on each layer of `network` has `dtype` while it is being called, and only then; until the handles are removed."""
     handles: list[RemovableHandle] = []
     for layer in _layers(network, dtype):
         stored: list[Tensor] = []
         handles.append(layer.register_forward_pre_hook(partial(_lend, stored, dtype)))
-        handles.append(layer.register_forward_hook(partial(_return, stored)))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+        handles.append(layer.register_forward_hook(partial(_return, stored), always_call=True))
+    return handles
 
 
 def _layers(network: nn.Module, dtype: torch.dtype) -> Iterator[nn.Module]:

@@ -127,6 +127,14 @@ def write_single(
     write_source(Exported(model, Path(path), dtype), Path(path), replace=replace, on_bytes=on_bytes)
 
 
+def prediction_named(name: str) -> str:
+    """A NoiseSchedule's word for what a U-Net predicts: "v" is "v_prediction". Raises KakusanError if there is no such thing."""
+    if name not in PREDICTIONS:
+        known = ", ".join(PREDICTIONS)
+        raise KakusanError(f"prediction is {name!r}; it must be one of {known}", f"prediction が {name!r} です。{known} から選んでください")
+    return PREDICTIONS[name]
+
+
 def _found(source: Source, config: str | Path | None, prediction: str | None) -> Found:
     """What is in the file: as the .yaml says, or as it looks; with the noise schedule of its own tables if they tell."""
     if config is not None:
@@ -228,10 +236,13 @@ def _settle_prediction(model: Model, found: Found, readable: bool) -> None:
     """What the U-Net predicts: as known, or as one evaluation tells. Noted where models of the family differ."""
     prediction, (en, ja) = found.prediction, found.reason
     if prediction is None and readable:
-        with lent(model.unet, torch.float32), lent(model.text, torch.float32), torch.inference_mode():
+        handles = [*lent(model.unet, torch.float32), *lent(model.text, torch.float32)]
+        with torch.inference_mode():
             device = next(model.unet.parameters()).device
             context = model.text(torch.tensor([model.tokenizer.padded("")], device=device))[0].float()
             prediction, en, ja = probed(model.unet, context, model.schedule.steps)
+        for handle in handles:
+            handle.remove()
         if prediction is not None:
             found = predicting(found, prediction)
             model.schedule = found.schedule
