@@ -23,8 +23,8 @@ def open_weights(folder: Path, stem: str, variant: str | None = None) -> Source:
 
     Raises FileError if there is none of these, or if shards and their index contradict each other.
     """
-    for name in (variant, None, USUAL_VARIANT):
-        for file in _places(folder, stem, name):
+    for mark in (variant, None, USUAL_VARIANT):
+        for file in (folder / name for name in names_of(stem, mark)):
             if file.is_file():
                 return _shards(file) if file.suffix == ".json" else open_file(file)
     raise _missing(folder / f"{stem}.safetensors")
@@ -32,7 +32,15 @@ def open_weights(folder: Path, stem: str, variant: str | None = None) -> Source:
 
 def has_variant(folder: Path, stem: str, variant: str) -> bool:
     """Whether there are weights of just this variant."""
-    return any(file.is_file() for file in _places(folder, stem, variant))
+    return any((folder / name).is_file() for name in names_of(stem, variant))
+
+
+def names_of(stem: str, variant: str | None) -> Iterator[str]:
+    """What the weights called `stem` may be called in a folder, the first that is there being the one to read."""
+    mark = "" if variant is None else f".{variant}"
+    for kind, name in (("safetensors", stem), ("bin", BIN_STEMS.get(stem, stem))):
+        yield f"{name}.{kind}.index{mark}.json"
+        yield f"{name}{mark}.{kind}"
 
 
 class Joined:
@@ -66,14 +74,6 @@ def _shards(index: Path) -> Source:
             refuse(file, name, "is not in the index", "が索引に載っていません")
         shards.append(shard)
     return Joined(index, shards)
-
-
-def _places(folder: Path, stem: str, variant: str | None) -> Iterator[Path]:
-    """Where to look, in order."""
-    mark = "" if variant is None else f".{variant}"
-    for kind, name in (("safetensors", stem), ("bin", BIN_STEMS.get(stem, stem))):
-        yield folder / f"{name}.{kind}.index{mark}.json"
-        yield folder / f"{name}{mark}.{kind}"
 
 
 def _listed(index: Path) -> dict[Path, set[str]]:
