@@ -7,7 +7,7 @@ either does by default. Fresh processes in turn, A B A B, with the files in the 
   start   CPU seconds from the start of the process to a pipeline ready for use
   load    CPU seconds of that, once everything is imported
   text    CPU seconds from the start of the process to the first text states
-  peak    peak resident memory up to the first call of the U-Net (mapped files count)
+  peak    peak resident memory up to the first call of the U-Net (mapped files count; from /proc, so Linux only)
 The limit of "start" is `import torch`; that of "peak" is the size of the weights in use in the precision they are stored in.
 """
 
@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 OURS = """
-import json, resource, time
+import json, time
 import torch, kakusan.pipeline, kakusan.formats.single, kakusan.formats.folder
 imported = time.process_time()
 import kakusan
@@ -29,7 +29,7 @@ pipe.networks["text"](torch.tensor([pipe.model.tokenizer.padded("a photograph of
 text = time.process_time()
 peak = []
 def first(*rows):
-    peak.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+    peak.append(int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 2**20)
     raise KeyboardInterrupt
 pipe.model.unet.forward = first
 try:
@@ -39,7 +39,7 @@ except KeyboardInterrupt:
 print(json.dumps(dict(start=ready, load=ready - imported, text=text, peak=peak[0])))
 """
 DIFFUSERS = """
-import json, resource, time
+import json, time
 import torch
 from diffusers import StableDiffusionPipeline
 import transformers.models.clip.modeling_clip
@@ -51,7 +51,7 @@ with torch.no_grad():
 text = time.process_time()
 peak = []
 def first(*rows, **named):
-    peak.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+    peak.append(int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 2**20)
     raise KeyboardInterrupt
 pipe.unet.forward = first
 try:
@@ -61,8 +61,8 @@ except KeyboardInterrupt:
 print(json.dumps(dict(start=ready, load=ready - imported, text=text, peak=peak[0])))
 """
 FLOOR = """
-import json, resource, time, torch
-print(json.dumps(dict(start=time.process_time(), load=0, text=0, peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)))
+import json, time, torch
+print(json.dumps(dict(start=time.process_time(), load=0, text=0, peak=int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 2**20)))
 """
 
 
