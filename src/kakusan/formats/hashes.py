@@ -69,8 +69,15 @@ def sha256(file: Path, on_bytes: OnBytes | None = None) -> str:
                 raise _changed(file)
     except OSError as error:
         raise _unreadable(file, error) from error
-    _remember(file, now, digest)
+    if time.time() - max(now.mtime_ns, now.ctime_ns) / 1e9 >= SETTLED:
+        _remember(file, now, digest)
     return digest
+
+
+def remember(file: Path, digest: str) -> None:
+    """Keeps the SHA-256, just computed, of a file that nobody else writes to: it need not have settled."""
+    with suppress(OSError):
+        _remember(file, stamp(file), digest)
 
 
 def short_hash(file: Path, on_bytes: OnBytes | None = None) -> str:
@@ -144,8 +151,6 @@ def _remembered(file: Path, now: Stamp) -> str | None:
 
 def _remember(file: Path, now: Stamp, digest: str) -> None:
     """Adds a hash to the cache, which is written whole or not at all; where it cannot be written there is none."""
-    if time.time() - max(now.mtime_ns, now.ctime_ns) / 1e9 < SETTLED:
-        return
     target = cache_file()
     with suppress(OSError):
         target.parent.mkdir(parents=True, exist_ok=True)
