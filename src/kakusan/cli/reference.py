@@ -25,10 +25,10 @@ def run_script(prepare: Callable[[Arguments], Ready], args: Arguments) -> int:
         from ..compat.compvis.pictures import Samples
     for note in ready.notes:
         print(f"{tr('note', '注意')}: {note}", file=sys.stderr)
-    samples = Samples(args.outdir, save=not args.skip_save)
+    samples = Samples(args.outdir, save=not args.skip_save, grid=not args.skip_grid)
     interrupted = False
     try:
-        _drive(ready, samples, args)
+        _drive(ready, samples)
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -36,7 +36,7 @@ def run_script(prepare: Callable[[Arguments], Ready], args: Arguments) -> int:
             print(file)
         sys.stdout.flush()
     en, ja = ("stopped after", "中断しました。") if interrupted else ("drew", "")
-    pictures, seconds = len(samples.pictures), time.monotonic() - began
+    pictures, seconds = samples.taken, time.monotonic() - began
     print(
         tr(
             f"{en} {pictures} of {ready.pictures} pictures  ({seconds:.1f} s)",
@@ -47,7 +47,7 @@ def run_script(prepare: Callable[[Arguments], Ready], args: Arguments) -> int:
     return 130 if interrupted else 0
 
 
-def _drive(ready: Ready, samples: "Samples", args: Arguments) -> None:
+def _drive(ready: Ready, samples: "Samples") -> None:
     with Interrupts() as interrupts, progress(ready.pictures) as show:
         for step in ready.steps:
             if interrupts.asked and step.image is None:  # pictures finished in the same batch were still taken
@@ -57,5 +57,4 @@ def _drive(ready: Ready, samples: "Samples", args: Arguments) -> None:
                     samples.take(step.image)
                 show(step)
         with interrupts.held():
-            if not args.skip_grid:
-                samples.add_grid(ready.columns)
+            samples.add_grid(ready.columns)

@@ -44,7 +44,7 @@ def prepare(args: Namespace) -> Ready:
     moments = run(encoded(image), pipe.networks)  # 2 c h w
     stream = Stream(args.seed, (args.n_samples, *moments[0].shape), args.rng)
     batches = Batches(pipe, words, args.n_iter, walk, scale, stream, _start(moments, stream, walk, args))
-    said = [*notes(args, ckpt), *batches.notes(), *_strength_note(args.strength, steps, len(walk.sigmas) - 1)]
+    said = [*notes(args, ckpt), *pipe.model.notes, *batches.notes(), *_strength_note(args.strength, steps, len(walk.sigmas) - 1)]
     return Ready(batches.pictures, args.n_rows if args.n_rows > 0 else args.n_samples, said, batches.steps())
 
 

@@ -91,7 +91,7 @@ def timesteps(total: int, steps: int) -> tuple[int, ...]:
     Raises KakusanError for the numbers of steps whose last timestep would be beyond the table, as there.
     """
     if not _usable(total, steps):
-        near = min((n for n in range(1, total) if total % n == 0 and _usable(total, n)), key=lambda n: abs(n - steps))
+        near = min((n for n in range(1, total) if total % n == 0 and _usable(total, n)), key=lambda n: (abs(n - steps), -n))
         raise KakusanError(
             f"ddim_steps is {steps}; the scripts' timesteps would not fit the model's {total}: try {near}",
             f"ddim_steps が {steps} です。元のスクリプトの刻み方ではモデルの {total} ステップに収まりません。例: {near}",

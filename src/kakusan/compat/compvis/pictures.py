@@ -23,27 +23,31 @@ invisible watermark: both belong here, and neither is here yet."""
 class Samples:
     """Saves pictures in `folder/samples` and a grid of them in `folder`, each numbered from the count of files that are there.
 
-    save: whether single pictures are kept, or only go into the grid.
+    save: whether single pictures are saved; grid: whether there will be a grid, for which they are kept.
     """
 
-    def __init__(self, folder: Path, save: bool = True):
-        self.folder, self.save = folder, save
+    def __init__(self, folder: Path, save: bool = True, grid: bool = True):
+        self.folder, self.save, self.grid = folder, save, grid
         self.single = folder / "samples"
         self.single.mkdir(parents=True, exist_ok=True)
         self.number = len(os.listdir(self.single))
         self.grids = len(os.listdir(folder)) - 1
+        self.taken = 0
         self.pictures: list[Image] = []
         self.files: list[Path] = []
 
     def take(self, picture: "Image") -> None:
         """Save one picture, and keep it for the grid."""
-        self.pictures.append(picture)
+        self.taken += 1
+        if self.grid:
+            self.pictures.append(picture)
         if self.save:
             self.number = self._save(picture, self.single, "{:05}.png", self.number)
 
     def add_grid(self, columns: int) -> None:
-        """Save a grid of all pictures taken."""
-        self.grids = self._save(sheet(self.pictures, columns), self.folder, "grid-{:04}.png", self.grids)
+        """Save a grid of all pictures taken, if there is to be one."""
+        if self.grid:
+            self.grids = self._save(sheet(self.pictures, columns), self.folder, "grid-{:04}.png", self.grids)
 
     def _save(self, picture: "Image", folder: Path, name: str, number: int) -> int:
         """The next number; those that are taken, by an older file or another process, are passed over."""

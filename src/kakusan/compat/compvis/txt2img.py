@@ -38,7 +38,12 @@ def prepare(args: Namespace) -> Ready:
     walk = _walk(args, pipe.model.schedule, steps)
     stream = Stream(args.seed, latent_shape(pipe, args, width, height), args.rng)
     batches = Batches(pipe, words, args.n_iter, walk, scale, stream, _start(stream, walk, args.fixed_code))
-    return Ready(batches.pictures, args.n_rows if args.n_rows > 0 else args.n_samples, notes(args, ckpt) + batches.notes(), batches.steps())
+    return Ready(
+        batches.pictures,
+        args.n_rows if args.n_rows > 0 else args.n_samples,
+        [*notes(args, ckpt), *pipe.model.notes, *batches.notes()],
+        batches.steps(),
+    )
 
 
 def _check(args: Namespace) -> None:
