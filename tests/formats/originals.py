@@ -8,6 +8,7 @@ import gzip
 import json
 import math
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,12 @@ def tiny_shapes(family: Family) -> dict[str, tuple[int, ...]]:
 
 
 def tensors(family: Family, seed: int = 0) -> dict[str, Tensor]:
-    """A tiny file's tensors: outputs of about unit size at every layer, norms near 1, no bias 0."""
+    """A tiny file's tensors: outputs of about unit size at every layer, norms near 1, no bias 0. They are shared: do not change them."""
+    return dict(_tensors(family, seed))
+
+
+@cache
+def _tensors(family: Family, seed: int) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     tables = schedule_tables(*((1e-4, 2e-2) if family.structure == "x4" else (0.00085, 0.012)))
     state: dict[str, Tensor] = {}
