@@ -54,15 +54,20 @@ def tokenizer(folder: Path) -> transformers.CLIPTokenizer:
     return transformers.CLIPTokenizer.from_pretrained(folder)
 
 
-def folder(path: Path, **components: object) -> Path:
-    """A text-to-image model, as diffusers writes it; any component may be another."""
-    parts = {
-        **{"vae": vae, "text_encoder": text_encoder, "unet": unet, "tokenizer": lambda: tokenizer(path.with_name(f"{path.name}-words"))},
+def parts(words: Path, **others: object) -> dict[str, object]:
+    """The five components of a text-to-image model, some of them others; the tokenizer's files go to `words`."""
+    makers = {
+        **{"vae": vae, "text_encoder": text_encoder, "unet": unet, "tokenizer": lambda: tokenizer(words)},
         "scheduler": lambda: diffusers.PNDMScheduler(**SCHEDULE, **PNDM),
     }
-    made = {name: components.pop(name) if name in components else make() for name, make in parts.items()}
+    return {name: others[name] if name in others else make() for name, make in makers.items()}
+
+
+def folder(path: Path, **components: object) -> Path:
+    """A text-to-image model, as diffusers writes it; any component may be another."""
+    made = parts(path.with_name(f"{path.name}-words"), **components)
     options = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False, **components}
-    diffusers.StableDiffusionPipeline(**made, **options).save_pretrained(path)
+    diffusers.StableDiffusionPipeline(**{**options, **made}).save_pretrained(path)
     return path
 
 

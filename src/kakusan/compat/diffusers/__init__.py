@@ -18,9 +18,23 @@ HOMES = {
         *("StableDiffusionPipelineOutput", "UNet2DConditionOutput"),
     ),
     "pipeline": ("DiffusionPipeline",),
+    "schedulers": (
+        *("DDIMScheduler", "DDPMScheduler", "DEISMultistepScheduler", "DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler"),
+        *("EulerAncestralDiscreteScheduler", "EulerDiscreteScheduler", "HeunDiscreteScheduler", "KDPM2AncestralDiscreteScheduler"),
+        *("KDPM2DiscreteScheduler", "LMSDiscreteScheduler", "PNDMScheduler", "SchedulerOutput", "UniPCMultistepScheduler"),
+    ),
     "stable_diffusion": ("StableDiffusionPipeline",),
+    "img2img": ("StableDiffusionImg2ImgPipeline",),
+    "inpaint": ("StableDiffusionInpaintPipeline",),
+    "depth2img": ("StableDiffusionDepth2ImgPipeline",),
+    "safety_checker": ("StableDiffusionSafetyChecker",),
+    "upscale": ("StableDiffusionUpscalePipeline",),
 }
-OTHER_NAMES = {"CLIPTokenizerFast": "CLIPTokenizer", "CLIPFeatureExtractor": "CLIPImageProcessor"}
+OTHER_NAMES = {
+    "CLIPTokenizerFast": "CLIPTokenizer",
+    **dict.fromkeys(("CLIPFeatureExtractor", "CLIPImageProcessorFast", "CLIPImageProcessorPil"), "CLIPImageProcessor"),
+}
+"""Names that transformers has had for the same."""
 HOME = {name: module for module, names in HOMES.items() for name in names}
 
 __all__ = sorted([*HOME, *OTHER_NAMES])

@@ -100,6 +100,24 @@ def shape(name: str, tensor: Tensor, wanted: Sequence[int]) -> None:
         )
 
 
+def some_steps(steps: int, of: int, strength: float) -> None:
+    """At least one step is left of those asked for."""
+    if steps < 1:
+        _refuse(
+            f"strength {strength:g} of {of} steps leaves none; raise one of them",
+            f"strength {strength:g} では {of} ステップのうち 1 つも残りません。どちらかを大きくしてください",
+        )
+
+
+def divides(given: int, wanted: int) -> None:
+    """So many pictures serve for so many, in turn."""
+    if given < 1 or wanted % given:
+        _refuse(
+            f"{given} pictures were given for {wanted}; their number must divide that",
+            f"{wanted} 枚に対して画像が {given} 枚あります。割り切れる枚数にしてください",
+        )
+
+
 def custom_steps(given: Mapping[str, object], scheduler: Any) -> None:
     """Timesteps or sigmas of one's own, not both, and only where the scheduler takes them."""
     if len(given) > 1:

@@ -64,8 +64,14 @@ class Component(nn.Module):
         """Write config.json and safetensors that diffusers or transformers open."""
         folder = Path(folder).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        part = replace(self.part, folder=folder.name)
-        part.write(self.network, self.network.config, folder.parent, dtype=self.dtype, max_shard_bytes=max_shard_bytes)
+        part: lay.Part[Any, Any] = replace(self.part, folder=folder.name)
+        network: Any = self.network
+        said = {name: self.config[name] for name in part.write_config(network.config)}
+        part.write(network, network.config, folder.parent, dtype=self.dtype, max_shard_bytes=max_shard_bytes, more=said)
+
+    def register_to_config(self, **settings: object) -> None:
+        """Replace or add settings."""
+        self.config = Config({**self.config, **settings})
 
     @property
     def device(self) -> torch.device:

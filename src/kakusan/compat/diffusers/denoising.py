@@ -13,7 +13,7 @@ from torch import Tensor
 from .random import Generators
 
 if TYPE_CHECKING:
-    from .stable_diffusion import StableDiffusionPipeline
+    from .text_guided import TextGuidedPipeline
 
 
 @dataclass
@@ -21,8 +21,8 @@ class Denoising:
     """What the steps of one call work on; a callback may replace the tensors by their names.
 
     With guidance everything but the latents has twice as many rows, those without the prompt first.
-    beside: channels that the U-Net sees beside the latents, under the names that callbacks use. settle: what is done to the latents
-    after step i.
+    beside: channels that the U-Net sees beside the latents, under the names that callbacks use; aside: other tensors with such names.
+    settle: what is done to the latents after step i.
     """
 
     latents: Tensor  # n c h w
@@ -34,17 +34,20 @@ class Denoising:
     eta: float = 0.0
     beside: dict[str, Tensor] = field(default_factory=dict)
     class_labels: Tensor | None = None
+    aside: dict[str, Tensor] = field(default_factory=dict)
     settle: Callable[[int, Tensor], Tensor] | None = None
 
     def take(self, name: str) -> Any:
         """The tensor that callbacks call by that name."""
-        return self.beside[name] if name in self.beside else getattr(self, name)
+        return {**self.beside, **self.aside}[name] if name in (*self.beside, *self.aside) else getattr(self, name)
 
     def put(self, name: str, tensor: Tensor) -> None:
         """Replace the tensor that callbacks call by that name."""
-        if name in self.beside:
-            self.beside[name] = tensor
-        elif hasattr(self, name):
+        for named in (self.beside, self.aside):
+            if name in named:
+                named[name] = tensor
+                return
+        if hasattr(self, name):
             setattr(self, name, tensor)
 
 
@@ -58,7 +61,7 @@ class Watch:
     callback_steps: int = 1
 
 
-def denoise(pipe: "StableDiffusionPipeline", run: Denoising, watch: Watch) -> Tensor:
+def denoise(pipe: "TextGuidedPipeline", run: Denoising, watch: Watch) -> Tensor:
     """The latents after all timesteps; a callback that sets `pipe._interrupt` ends it early."""
     options = pipe.prepare_extra_step_kwargs(run.generator, run.eta)
     order = getattr(pipe.scheduler, "order", 1)
@@ -82,7 +85,7 @@ def denoise(pipe: "StableDiffusionPipeline", run: Denoising, watch: Watch) -> Te
     return run.latents
 
 
-def predict(pipe: "StableDiffusionPipeline", run: Denoising, t: Tensor) -> Tensor:
+def predict(pipe: "TextGuidedPipeline", run: Denoising, t: Tensor) -> Tensor:
     """What the U-Net predicts (n c h w), guided: Ho and Salimans 2022, equation 6, in the convention where scale 1 is no guidance."""
     guided = pipe.do_classifier_free_guidance
     x = torch.cat([run.latents] * 2) if guided else run.latents

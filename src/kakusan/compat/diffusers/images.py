@@ -170,6 +170,13 @@ class CLIPImageProcessor:
         return torch.from_numpy(normal.transpose(2, 0, 1).copy())
 
 
+def given(name: str, image: Pictures | None) -> Pictures:
+    """The picture that has to be there. Raises KakusanError if it is not."""
+    if image is None:
+        raise KakusanError(f"{name} is missing; give a picture", f"{name} がありません。画像を指定してください")
+    return image
+
+
 def check_output_type(name: object) -> None:
     """Raises KakusanError on a kind of pictures nobody makes."""
     if name not in OUTPUT_TYPES:

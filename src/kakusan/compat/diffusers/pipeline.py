@@ -13,7 +13,7 @@ from ...errors import FileError
 from ...formats.fields import read_json, write_json
 from ...pipeline import check_device
 from .config import Config
-from .loading import place
+from .loading import FROM_HUB, place
 from .switches import Switches
 
 INDEX = "model_index.json"
@@ -42,12 +42,14 @@ class DiffusionPipeline(Switches):
         torch_dtype: float32 unless given. options: revision, variant, token or use_auth_token for the hub; any component by its
         name, instead of the folder's. Raises FileError, naming file and key, on what cannot be read.
         """
+        name = pretrained_model_name_or_path
+        if cls is DiffusionPipeline:
+            folder = place(name, {option: value for option, value in options.items() if option in FROM_HUB})
+            return _named(_index(folder), folder).from_pretrained(folder, torch_dtype=torch_dtype, **options)
         wanted = _parameters(cls)
         given = {name: options.pop(name) for name in list(options) if name in wanted or name == "requires_safety_checker"}
-        folder = place(pretrained_model_name_or_path, options)
+        folder = place(name, options)
         index = _index(folder)
-        if cls is DiffusionPipeline:
-            return _named(index, folder).from_pretrained(folder, torch_dtype=torch_dtype, **given, **options)
         reading = {"torch_dtype": torch_dtype, "variant": options.get("variant")}
         parts = {name: given[name] if name in given else _read(name, folder, index, reading) for name in wanted}
         for name, part in parts.items():
@@ -55,6 +57,13 @@ class DiffusionPipeline(Switches):
             if needed and (part is None or part is ABSENT):
                 raise FileError(f"{folder / INDEX}: it names no {name}", f"{folder / INDEX}: {name} がありません")
         return cls(**{name: part for name, part in parts.items() if part is not ABSENT})
+
+    @classmethod
+    def from_single_file(cls, pretrained_model_link_or_path: str | Path, **options: Any) -> Self:
+        """The pipeline of one `.safetensors` or `.ckpt` file of any family; see `single_file.components` for options."""
+        from .single_file import components
+
+        return cls(**components(_parameters(cls), pretrained_model_link_or_path, options))
 
     @classmethod
     def from_pipe(cls, pipeline: "DiffusionPipeline", **components: Any) -> Self:
