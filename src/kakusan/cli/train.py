@@ -8,7 +8,7 @@ from ..messages import tr
 
 NAME = "train"
 HELP = ("train a model of your own from the picture generator", "絵の生成器から自分のモデルを学習する")
-PARTS = ("autoencoder", "clip", "diffusion", "all", "inpainting")
+PARTS = ("autoencoder", "clip", "diffusion", "all", "inpainting", "depth", "upscaling")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -120,7 +120,7 @@ class DiffusionTraining:
     def sheet(self, module: UNet, folder: Path, step: int) -> dict[str, float]:
         """Pictures of held-out captions, the loss at three timesteps, and what a wrong caption costs there (text gain)."""
         generator = torch.Generator().manual_seed(1)
-        indices = self.pool.held_out(64, self.settings.only)
+        indices = self.watched()
         captions = self.pool.captions(indices, generator)
         sample = self.sample(indices, generator)
         noise = torch.randn(sample.z.shape, generator=generator).to(sample.z.device)
@@ -136,6 +136,10 @@ class DiffusionTraining:
         images = self.drawn(module, states[first], sample.rows(first), captions[first])
         save_sheet(images, folder / f"sheet-{step:06d}.png", columns=8, captions=captions[first])
         return figures
+
+    def watched(self) -> Tensor:
+        """Numbers of held-out pictures."""
+        return self.pool.held_out(64, self.settings.only)
 
     def drawn(self, module: UNet, states: Tensor, sample: Sample, captions: list[str]) -> Sequence[Image.Image]:
         """Pictures of the captions, whose states (n l d) are known."""

@@ -36,8 +36,7 @@ class InpaintingTraining(DiffusionTraining):
 
     def __init__(self, settings: DiffusionSettings, pool: Pool, model: Model, latents: Tensor, captions: Captions, folder: Path):
         super().__init__(settings, pool, model, latents, captions)
-        watched = pool.held_out(64, settings.only)
-        numbers = torch.cat([torch.unique(self.shown.cpu()), watched])
+        numbers = torch.cat([torch.unique(self.shown.cpu()), self.watched()])
         self.masked = masked_latents(model, pool, numbers, folder / "masked.npy").to(latents.device)  # n 5 h w
         self.row = torch.full((len(pool.images),), -1, device=latents.device)
         self.row[numbers.to(latents.device)] = torch.arange(len(numbers), device=latents.device)

@@ -85,6 +85,26 @@ class DiffusionSettings:
 
 
 @dataclass(frozen=True)
+class EstimatorSettings:
+    """A small network that tells depth from a picture. world: of the pictures it learns from; the rest: see DptConfig."""
+
+    world: str = "full"
+    stem: int = 16
+    stages: tuple[int, int, int] = (32, 64, 96)
+    blocks: tuple[int, int, int] = (1, 1, 1)
+    norm_groups: int = 4
+    width: int = 64
+    layers: int = 2
+    heads: int = 2
+    feedforward: int = 128
+    taps: tuple[int, int] = (0, 1)
+    fusion: int = 32
+    head: int = 16
+    edges: float = 0.5
+    optimiser: Optimiser = field(default_factory=Optimiser)
+
+
+@dataclass(frozen=True)
 class UpscalingSettings:
     """An upscaler by four: an autoencoder for details, and a U-Net that sees the small picture beside the latent.
 
@@ -114,6 +134,7 @@ class Recipe:
     diffusion: DiffusionSettings = field(default_factory=DiffusionSettings)
     inpainting: DiffusionSettings = field(default_factory=DiffusionSettings)
     depth: DiffusionSettings = field(default_factory=DiffusionSettings)
+    estimator: EstimatorSettings = field(default_factory=EstimatorSettings)
     upscaling: UpscalingSettings = field(default_factory=UpscalingSettings)
     decoder: Optimiser = field(default_factory=Optimiser)  # goes on training the decoder alone, once the latents are settled
 

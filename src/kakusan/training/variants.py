@@ -1,40 +1,101 @@
-"""The embedded model's relatives, which see more than words: a mask, depth, a small picture. Each is one more stage of a recipe."""
+"""The embedded model's relatives, which see more than words: a mask, depth, a small picture.
+
+Each adds stages of its own to a run whose autoencoder and towers are complete; text tower, tokenizer and, but for the upscaler,
+the autoencoder are the base's.
+"""
 
 import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
 
+import torch
+from torch import nn
+
+from ..data.pictures import WORLDS, Pictures, load_pack
 from ..formats.model import Model
+from ..models.autoencoder import Autoencoder
+from ..models.dpt import Dpt
 from ..models.unet import UNet
 from . import checkpoint
-from .diffusion import DiffusionTraining
+from .depth import DepthTraining, EstimatorTraining
+from .details import FACTOR, DetailTraining
 from .embedded import Making, Prepared
 from .inpainting import InpaintingTraining
-from .settings import DiffusionSettings
+from .pool import Pool, Stream
 from .slimmer import slimmed
+from .upscaling import LOW_NOISE, UpscalingTraining
 
-VARIANTS = ("inpainting",)
+VARIANTS = ("inpainting", "depth", "upscaling")
+ESTIMATOR, DETAILS = 0.2, 0.4  # of the minutes of a variant
 
 
 def run_variant(making: Making, name: str, now: bool = False) -> Model | None:
     """A finished relative, or None if the session's minutes ran out. name: one of VARIANTS; now: as its last checkpoint has it."""
     prepared = making.prepared()
-    return None if prepared is None else inpainting(making, prepared, now)
+    return None if prepared is None else {"inpainting": inpainting, "depth": depth, "upscaling": upscaling}[name](making, prepared, now)
 
 
 def inpainting(making: Making, prepared: Prepared, now: bool) -> Model | None:
     """The model that paints anew what a mask hides."""
     settings = making.recipe.inpainting
-    return of_base(making, prepared, InpaintingTraining(settings, making.pool, *prepared, making.folder), settings, now)
+    training = InpaintingTraining(settings, making.pool, *prepared, making.folder)
+    begin_with(making.folder / "diffusion", training.module, making.recipe.diffusion.channels, settings.channels)
+    return finished(making, prepared, making.trained(training, settings.optimiser, 1.0, now=now))
 
 
-def of_base(making: Making, prepared: Prepared, training: DiffusionTraining, settings: DiffusionSettings, now: bool) -> Model | None:
-    """A relative whose U-Net begins with the base's weights, as far as they fit in, and whose other networks are the base's."""
-    found = checkpoint.load(making.folder / "diffusion")
-    if found is not None:
-        base = {name.removeprefix("ema."): tensor for name, tensor in found[0].items() if name.startswith("ema.")}
-        fitting = slimmed(base, making.recipe.diffusion.channels, training.module.state_dict(), settings.channels)
-        training.module.load_state_dict(fitting)
-    unet: UNet | None = making.trained(training, settings.optimiser, 1.0, now=now)
-    if unet is None:
+def depth(making: Making, prepared: Prepared, now: bool) -> Model | None:
+    """The model that draws with a given depth."""
+    settings = making.recipe.depth
+    estimator = depth_estimator(making, now)
+    if estimator is None:
         return None
-    decoder = making.decoder(prepared.model.autoencoder, now=True)
-    return None if decoder is None else dataclasses.replace(prepared.model, unet=unet, autoencoder=decoder)
+    training = DepthTraining(settings, making.pool, *prepared, estimator)
+    begin_with(making.folder / "diffusion", training.module, making.recipe.diffusion.channels, settings.channels)
+    return finished(making, prepared, making.trained(training, settings.optimiser, 1 - ESTIMATOR, now=now))
+
+
+def depth_estimator(making: Making, now: bool) -> Dpt | None:
+    """The network that tells depth from a picture."""
+    settings = making.recipe.estimator
+    pictures = Pictures(load_pack(making.pack), WORLDS[settings.world], making.recipe.seed)
+    training = EstimatorTraining(settings, pictures, making.recipe.size)
+    return making.trained(training, settings.optimiser, ESTIMATOR, now=now)
+
+
+def upscaling(making: Making, prepared: Prepared, now: bool) -> Model | None:
+    """The model that draws a small picture four times as large."""
+    settings, recipe = making.recipe.upscaling, making.recipe
+    stream = Stream(str(making.pack), recipe.world, recipe.seed, FACTOR * recipe.size)
+    large = Pool(making.folder / "large", stream, settings.pictures, making.device, making.pool.workers)
+    details = DetailTraining(settings.autoencoder, large, settings.crop)
+    begin_with(making.folder / "autoencoder", details.module, recipe.autoencoder.channels, settings.autoencoder.channels)
+    autoencoder = making.trained(details, settings.autoencoder.optimiser, DETAILS, now=now)
+    if autoencoder is None:
+        return None
+    autoencoder.config = dataclasses.replace(autoencoder.config, scale=detail_scale(details, autoencoder))
+    model = dataclasses.replace(prepared.model, autoencoder=autoencoder, low_noise=LOW_NOISE)
+    training = UpscalingTraining(settings, making.pool, large, model, prepared.captions)
+    unet = making.trained(training, settings.unet.optimiser, 1 - DETAILS, now=now)
+    return None if unet is None else dataclasses.replace(model, unet=unet)
+
+
+def begin_with(stage: Path, module: nn.Module, wide: Sequence[int], narrow: Sequence[int]) -> None:
+    """Begin with a trained stage of the base, as far as it fits in, where the run has that stage and it has as many levels."""
+    found = checkpoint.load(stage)
+    if found is not None and len(wide) == len(narrow):
+        base = {name.removeprefix("ema."): tensor for name, tensor in found[0].items() if name.startswith("ema.")}
+        module.load_state_dict(slimmed(base, wide, module.state_dict(), narrow))
+
+
+def finished(making: Making, prepared: Prepared, unet: UNet | None) -> Model | None:
+    """A relative whose other networks are the base's."""
+    decoder = None if unet is None else making.decoder(prepared.model.autoencoder, now=True)
+    return None if unet is None or decoder is None else dataclasses.replace(prepared.model, unet=unet, autoencoder=decoder)
+
+
+def detail_scale(details: DetailTraining, autoencoder: Autoencoder) -> float:
+    """One over the standard deviation of the latents of squares, rounded to 5 digits."""
+    squares = details.pictures(torch.arange(min(512, details.pool.count)), torch.Generator(details.pool.device).manual_seed(0))
+    with torch.inference_mode():
+        latents = torch.cat([autoencoder.encode(part)[0] for part in torch.split(squares, 64)])
+    return round(1 / latents.std().item(), 5)
