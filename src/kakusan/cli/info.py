@@ -13,6 +13,8 @@ from .table import print_json, print_table
 if TYPE_CHECKING:
     from torch.nn import Module
 
+    from ..formats.model import Model
+
 NAME = "info"
 HELP = ("tell what is in a model, or how a picture was made", "モデルの中身、または画像の作り方を表示")
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
@@ -26,6 +28,9 @@ def add_arguments(parser: Parser) -> None:
         "モデルのフォルダー、チェックポイント、画像のどれか (既定値: 付属のモデル)",
     )
     parser.add_argument("path", nargs="?", metavar="PATH", type=Path, help=what)
+    parser.add_argument("--config", metavar="YAML", type=Path, help=tr("a checkpoint's original .yaml", "チェックポイントの元の .yaml"))
+    probe = tr("find out what a checkpoint predicts by evaluating it once", "チェックポイントが何を予測するかを 1 回の計算で調べる")
+    parser.add_argument("--probe", action="store_true", help=probe)
     parser.add_argument("--json", action="store_true", help=tr("print JSON", "JSON で出力"))
 
 
@@ -37,7 +42,7 @@ def run(args: Arguments) -> int:
         return _picture(args.path, args.json)
     from .weights import tell
 
-    return tell(args.path, args.json)
+    return tell(args)
 
 
 def _is_picture(path: Path) -> bool:
@@ -70,6 +75,7 @@ def _recipe(text: str) -> dict[str, Any] | None:
 
 def _model(path: Path | None, as_json: bool) -> int:
     from ..formats.folder import read_folder
+    from ..formats.summary import words
     from ..pipeline import EMBEDDED, Pipeline
 
     model = read_folder(path or EMBEDDED)
@@ -77,10 +83,12 @@ def _model(path: Path | None, as_json: bool) -> int:
     sizes = {name: _size(network) for name, network in networks.items() if network is not None}
     drawing = Pipeline(model).defaults
     schedule = model.schedule
+    told = words(model.family, model.variant, schedule.prediction)
     if as_json:
         figures = {name: {"parameters": count, "stored_as": dtype} for name, (count, dtype) in sizes.items()}
         defaults = {name: getattr(drawing, name) for name in ("width", "height", "steps", "sampler", "schedule", "scale")}
-        print_json({"name": model.name, "networks": figures, "schedule": asdict(schedule), "defaults": defaults, "card": model.card})
+        plain = {"name": model.name, "networks": figures, "schedule": asdict(schedule), "defaults": defaults, "card": model.card}
+        print_json({**plain, **_as_of_files(path or EMBEDDED, model, sizes)})
         return 0
     print(f"{model.name}\n")
     rows = [(tr("network", "ネットワーク"), tr("parameters", "パラメーター数"), tr("stored as", "保存形式"))]
@@ -88,10 +96,32 @@ def _model(path: Path | None, as_json: bool) -> int:
     noise = f"{schedule.kind} {schedule.beta_start:g} - {schedule.beta_end:g}, {schedule.steps}, {schedule.prediction}"
     usual = f"{drawing.width} x {drawing.height}, {drawing.steps} steps, {drawing.sampler}, {drawing.schedule}, scale {drawing.scale:g}"
     print()
-    print_table([(tr("noise", "ノイズ"), noise), (tr("usually", "既定値"), usual)])
+    print_table([(tr("family", "系統"), told), (tr("noise", "ノイズ"), noise), (tr("usually", "既定値"), usual)])
     if model.card:
         print(f"\n{_without_front_matter(model.card).strip()}")
     return 0
+
+
+def _as_of_files(path: Path, model: "Model", sizes: dict[str, tuple[int, str]]) -> dict[str, Any]:
+    """The same facts under the names that they have for a file of weights."""
+    from ..formats.hashes import folder_hash
+    from ..formats.summary import MODEL
+
+    return {
+        "format": "folder",
+        "kind": MODEL[0],
+        "family": model.family,
+        "variant": model.variant,
+        "prediction": model.schedule.prediction.replace("_", "-"),
+        "dtype": {name: dtype for name, (_, dtype) in sizes.items()},
+        "parameters": {name: count for name, (count, _) in sizes.items()},
+        "ema": "none",
+        "sha256": None,
+        "short_hash": folder_hash(path / "unet"),
+        "metadata": {},
+        "tensors": sum(len(network.state_dict()) for network in (model.unet, model.autoencoder, model.text)),
+        "extra": [],
+    }
 
 
 def _size(network: "Module") -> tuple[int, str]:

@@ -1,9 +1,11 @@
 """What `kakusan info` tells of a file of weights."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..messages import tr
+from .parser import Arguments
 from .table import print_json, print_table
 from .transfer import transfer
 
@@ -16,22 +18,34 @@ LONGEST = 160
 FIRST_FEW = 5
 
 
-def tell(path: Path, as_json: bool) -> int:
-    """Print it; the weights themselves are read only for their hash."""
+def tell(args: Arguments) -> int:
+    """Print it; the weights themselves are read for their hash, and for nothing else unless --probe is given."""
     from ..formats.files import open_file
     from ..formats.hashes import sha256, unchanged
     from ..formats.summary import summary
 
+    path: Path = args.path
     with unchanged(path):
         source = open_file(path)
-        about = summary(source)
+        about = summary(source, args.config)
         with transfer(tr("hashing", "ハッシュを計算中"), path.stat().st_size) as moved:
             digest = sha256(path, moved)
-    if as_json:
+    if args.probe and about.found is not None and about.found.prediction is None:
+        about = _probed(path, args.config, about)
+    if args.json:
         print_json(_report(source, about, digest))
     else:
         _print(source, about, digest)
     return 0
+
+
+def _probed(path: Path, config: Path | None, about: "Summary") -> "Summary":
+    """With what one evaluation says that the U-Net predicts; the last note tells why."""
+    from ..formats.single import read_single
+
+    model = read_single(path, config=config)
+    found = replace(about.found, prediction=model.schedule.prediction, reason=(model.notes[-1],) * 2)  # type: ignore[type-var]
+    return replace(about, found=found)
 
 
 def _report(source: "Source", about: "Summary", digest: str) -> dict[str, Any]:
@@ -106,8 +120,8 @@ def _prediction(about: "Summary") -> str:
         return ""
     if found.prediction is None:
         return tr(
-            "epsilon or v-prediction: the file does not say, loading it finds out",
-            "epsilon か v-prediction か、ファイルには書かれていません (読み込むときに調べます)",
+            "epsilon or v-prediction: the file does not say; --probe finds out",
+            "epsilon か v-prediction か、ファイルには書かれていません。--probe で調べられます",
         )
     return f"{found.prediction.replace('_', '-')} ({tr(*found.reason)})"
 

@@ -115,7 +115,7 @@ def detect(source: Source) -> Found:
     )
     if found.text is not None:
         found = replace(found, length=found.text.positions)
-    found = predicting(_upscaling(found), *_prediction(source, found))
+    found = predicting(_upscaling(found), *prediction_in(source, found))
     if found.unet is not None and "sample_size" in own.get("unet", {}):
         found = replace(found, unet=replace(found.unet, sample_size=own["unet"]["sample_size"]))
     return replace(found, **{name: own[name] for name in ("schedule", "low_noise", "settings") if name in own})
@@ -162,7 +162,7 @@ def _upscaling(found: Found) -> Found:
     return replace(found, schedule=X4_NOISE, low_noise=LOW, autoencoder=autoencoder)
 
 
-def _prediction(source: Source, found: Found) -> tuple[str | None, str, str]:
+def prediction_in(source: Source, found: Found) -> tuple[str | None, str, str]:
     """What the U-Net predicts, and how that is known; None if only an evaluation can tell."""
     said = source.metadata.get("modelspec.prediction_type", "").lower()
     kind = source.metadata.get("modelspec.architecture", "").lower()

@@ -4,12 +4,18 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
-from .detect import Found, autoencoder_prefix, detect, idle, unet_prefix
+from ..errors import FileError
+from ..models.unet import UNetConfig
+from ..schedules import NoiseSchedule
+from .detect import OPEN_CLIP, Found, autoencoder_prefix, detect, idle, predicting, prediction_in, unet_prefix
 from .ema import Ema, ema
+from .ldm_config import read_config
 from .safetensors import SafetensorsFile
 from .source import FLOATS, Source, Stored
 
@@ -20,6 +26,8 @@ ROOTS = {
     "autoencoder": ("encoder", "decoder", "quant_conv", "post_quant_conv"),
 }
 """How the names of a network begin that is alone in its file."""
+BEGINNINGS = ("model.diffusion_model.", "first_stage_model.", "input_blocks.", "decoder.")
+FIRST, LAST, PROJECTION = "input_blocks.0.0.weight", "out.2.weight", "middle_block.1.proj_in.weight"
 KINDS: tuple[tuple[str, str, str], ...] = (
     (r"conditioner\.embedders\.", "a model of Stable Diffusion XL", "Stable Diffusion XL のモデル"),
     (r"(model\.diffusion_model\.)?joint_blocks\.", "a model of Stable Diffusion 3", "Stable Diffusion 3 のモデル"),
@@ -49,16 +57,19 @@ class Summary:
     format: str
     kind: tuple[str, str]
     found: Found | None
-    parameters: dict[str, int] = field(default_factory=dict)
-    dtypes: dict[str, str] = field(default_factory=dict)
-    ema: Ema = "none"
-    tensors: int = 0
-    extra: tuple[str, ...] = ()
+    parameters: dict[str, int]
+    dtypes: dict[str, str]
+    ema: Ema
+    tensors: int
+    extra: tuple[str, ...]
 
 
-def summary(source: Source) -> Summary:
-    """Of an open file. Raises FileError on a model that lacks what its shape is read off."""
-    kind, found = _kind(source)
+def summary(source: Source, config: Path | None = None) -> Summary:
+    """Of an open file. config: its original .yaml; None for one of the same name beside it, if that can be used.
+
+    Raises FileError on a .yaml that cannot, and on a model that lacks what its kind is read off.
+    """
+    kind, found = _kind(source, config)
     places = {"unet": unet_prefix(source.tensors), "autoencoder": autoencoder_prefix(source.tensors), "text": TEXT, "depth": DEPTH}
     weights: dict[str, list[Stored]] = {}
     extra = []
@@ -91,15 +102,33 @@ def types(dtypes: Iterable[torch.dtype]) -> str:
     return ", ".join(str(dtype).removeprefix("torch.") for dtype, _ in Counter(dtypes).most_common())
 
 
-def _kind(source: Source) -> tuple[tuple[str, str], Found | None]:
+def _kind(source: Source, config: Path | None) -> tuple[tuple[str, str], Found | None]:
     for pattern, en, ja in KINDS:
         if any(re.match(pattern, name) for name in source.tensors):
             return (en, ja), None
-    if not any(name.startswith(("model.diffusion_model.", "first_stage_model.", "input_blocks.", "decoder.")) for name in source.tensors):
+    if not any(name.startswith(BEGINNINGS) for name in source.tensors):
         return UNKNOWN, None
-    found = detect(source)
-    alone = "autoencoder" if found.unet is None else "unet" if found.autoencoder is None and found.text is None else ""
-    return ALONE.get(alone, MODEL), found
+    found = _found(source) if config is None else read_config(config, source)
+    whole = any(name.startswith(TEXT) for name in source.tensors)
+    return MODEL if whole else ALONE["autoencoder" if found.unet is None else "unet"], found
+
+
+def _found(source: Source) -> Found:
+    """What is in a model's file; of one whose sizes do not say how many heads it has, as much as can be said."""
+    beside = source.file.with_suffix(".yaml")
+    if beside.is_file():
+        with suppress(FileError):
+            return read_config(beside, source)
+    try:
+        return detect(source)
+    except FileError:
+        prefix, names = unet_prefix(source.tensors), source.tensors
+        seen, made, projection = (names.get(prefix + name) for name in (FIRST, LAST, PROJECTION))
+        if seen is None or made is None or projection is None:
+            raise
+        unet = UNetConfig(in_channels=seen.shape[1], out_channels=made.shape[0], linear_projection=len(projection.shape) == 2)
+        found = Found(unet, None, None, NoiseSchedule(), open_clip=any(name.startswith(OPEN_CLIP) for name in names))
+        return predicting(found, *prediction_in(source, found))
 
 
 def _network(name: str, places: Mapping[str, str]) -> str | None:
