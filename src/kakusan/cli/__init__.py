@@ -23,6 +23,7 @@ COMMANDS = (
     "kakusan.cli.samplers",
     "kakusan.cli.schedules",
     "kakusan.cli.info",
+    "kakusan.cli.pull",
     "kakusan.cli.convert",
     "kakusan.cli.merge",
     "kakusan.cli.train",
