@@ -83,22 +83,26 @@ def _reader(data: mmap) -> Callable[[MappedFile], Any]:
 
 
 def _weights(value: Any) -> tuple[dict[Any, Any], dict[str, str]]:
-    """The dictionary with the weights, and the plain values beside it."""
+    """The dictionary with the weights, and the plain values beside it.
+
+    Objects beside groups of tensors are of no interest; beside tensors, or in a `state_dict`, they are in the place of a weight.
+    """
     metadata: dict[str, str] = {}
+    weighty: type | tuple[type, ...] = LazyTensor
     for _ in range(DEPTH):
         if not isinstance(value, dict):
             raise RefusedError(f"its weights are {_kind(value)}, not a dictionary", f"重みが辞書ではなく {_kind(value)} です")
         plain = ((key, str(one)) for key, one in value.items() if isinstance(key, str) and _is_plain(key) and _is_plain(one))
         metadata |= dict(islice(plain, 1000))
         if "state_dict" in value:
-            value = value["state_dict"]
+            value, weighty = value["state_dict"], (LazyTensor, Symbol)
             continue
         value = {key: one for key, one in value.items() if key not in BESIDE or isinstance(one, LazyTensor)}
-        if any(isinstance(one, LazyTensor) for one in value.values()):
-            return value, metadata
         seen: set[int] = set()
         groups = {key: one for key, one in value.items() if isinstance(one, dict) and _holds_tensors(one, seen)}
-        if len(groups) != 1:
+        if not groups or any(isinstance(one, weighty) for one in value.values()):
+            return value, metadata
+        if len(groups) > 1:
             return groups, metadata
         (value,) = groups.values()
     raise RefusedError("dictionaries lie too deep in one another", "辞書の入れ子が深すぎます")

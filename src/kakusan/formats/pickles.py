@@ -10,7 +10,7 @@ from mmap import mmap
 from typing import Any, Protocol
 
 MEMORY = 192 << 20
-"""How much the values of a pickle may take, in bytes. Every instruction costs at least 12, so none runs for long."""
+"""How much the values of a pickle may take, in bytes. Every instruction costs at least 32, so none runs for long."""
 STRING = 64 << 10
 """The longest text or byte string, in bytes."""
 
@@ -296,12 +296,12 @@ def as_key(value: object) -> object:
 
 # Each instruction, and what it may cost in bytes of memory.
 INSTRUCTIONS: dict[int, tuple[Callable[[_Machine], None], int]] = {
-    0x80: (_Machine.protocol, 12),
-    0x95: (_Machine.frame, 12),
-    ord("N"): (lambda m: m.push(None), 12),
-    0x88: (lambda m: m.push(True), 12),
-    0x89: (lambda m: m.push(False), 12),
-    ord("K"): (lambda m: m.push(m.number(1)), 12),
+    0x80: (_Machine.protocol, 32),
+    0x95: (_Machine.frame, 32),
+    ord("N"): (lambda m: m.push(None), 32),
+    0x88: (lambda m: m.push(True), 32),
+    0x89: (lambda m: m.push(False), 32),
+    ord("K"): (lambda m: m.push(m.number(1)), 32),
     ord("M"): (lambda m: m.push(m.number(2)), 48),
     ord("J"): (_Machine.signed, 48),
     0x8A: (_Machine.long, 300),
@@ -312,7 +312,7 @@ INSTRUCTIONS: dict[int, tuple[Callable[[_Machine], None], int]] = {
     ord("B"): (lambda m: m.push(m.text(m.number(4))), 64),
     ord("C"): (lambda m: m.push(m.text(m.number(1))), 64),
     ord("("): (_Machine.mark, 128),
-    ord(")"): (lambda m: m.push(()), 12),
+    ord(")"): (lambda m: m.push(()), 32),
     0x85: (lambda m: m.pack(1), 96),
     0x86: (lambda m: m.pack(2), 96),
     0x87: (lambda m: m.pack(3), 96),
@@ -325,8 +325,8 @@ INSTRUCTIONS: dict[int, tuple[Callable[[_Machine], None], int]] = {
     ord("u"): (lambda m: m.set_items(m.pop_mark()), 256),
     0x8F: (lambda m: m.push(set()), 256),
     0x90: (_Machine.add, 128),
-    ord("h"): (lambda m: m.get(m.number(1)), 12),
-    ord("j"): (lambda m: m.get(m.number(4)), 12),
+    ord("h"): (lambda m: m.get(m.number(1)), 32),
+    ord("j"): (lambda m: m.get(m.number(4)), 32),
     ord("q"): (lambda m: m.put(m.number(1)), 128),
     ord("r"): (lambda m: m.put(m.number(4)), 128),
     0x94: (lambda m: m.put(len(m.memo)), 128),
@@ -334,6 +334,6 @@ INSTRUCTIONS: dict[int, tuple[Callable[[_Machine], None], int]] = {
     0x93: (_Machine.named_by_stack, 400),
     0x81: (_Machine.call, 400),
     ord("R"): (_Machine.call, 400),
-    ord("b"): (_Machine.build, 12),
+    ord("b"): (_Machine.build, 32),
     ord("Q"): (_Machine.persistent, 400),
 }
