@@ -8,7 +8,7 @@ README.md          the model card
 
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ KINDS: dict[str, lay.Part[Any, Any]] = {
     "clip": lay.TEXT,
     "clip_vision_model": lay.IMAGE,
 }
-SETTINGS, CARD = "kakusan.json", "README.md"
+SETTINGS, SHARES, CARD = "kakusan.json", "shares", "README.md"
 SCHEDULE, LOW_NOISE = "scheduler/scheduler_config.json", "low_res_scheduler/scheduler_config.json"
 X4_SCALE = 0.08333
 Network = UNet | Autoencoder | ClipText | ClipImage
@@ -66,25 +66,43 @@ def read_folder(
     if variant is not None:
         _check_variant(path, variant)
     at = str(device)
-    has_image = (path / lay.IMAGE.folder / "config.json").exists()
+    settings = _settings(path, index)
+    places = _shared(path, settings)
+    has_image = (places(lay.IMAGE.folder) / "config.json").exists()
     networks = {
-        name: part.read(path / part.folder, weights=name in wanted, variant=variant, dtype=dtype, device=at)
+        name: part.read(places(part.folder), weights=name in wanted, variant=variant, dtype=dtype, device=at)
         for name, part in PARTS.items()
         if name != "image" or has_image
     }
     model = Model(
         **networks,
-        tokenizer=Tokenizer.from_folder(path / "tokenizer"),
+        tokenizer=Tokenizer.from_folder(places("tokenizer")),
         schedule=read_schedule(path / SCHEDULE),
         card=_card(path / CARD),
         name=path.resolve().name,
-        settings=_settings(path, index),
+        settings={name: value for name, value in settings.items() if name != SHARES},
         low_noise=read_schedule(path / LOW_NOISE) if "low_res_scheduler" in index else None,
         path=path,
     )
     _check_fit(path, model)
     _mend(path, model)
     return model
+
+
+def _shared(path: Path, settings: Mapping[str, Any]) -> Callable[[str], Path]:
+    """Where a part lies: in the folder, or where "shares" in kakusan.json says, relative to it: {"vae": "../embedded/vae"}.
+
+    Models of one family that ship together keep what they have in common once. Raises FileError on a place that is no neighbour's.
+    """
+    shares: Mapping[str, str] = settings.get(SHARES, {})
+    around = path.resolve().parent
+    for name, place in shares.items():
+        if not isinstance(place, str) or not (path / place).resolve().is_relative_to(around):
+            raise FileError(
+                f'{path / SETTINGS}: "{SHARES}": {name!r} lies at {place!r}, which is not in a folder beside this one',
+                f'{path / SETTINGS}: "{SHARES}" の {name!r} の場所 {place!r} は隣のフォルダの中ではありません',
+            )
+    return lambda name: path / shares.get(name, name)
 
 
 def read_component(
