@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,14 @@ from torch import Tensor
 
 from formats import originals
 from formats.originals import FAMILIES, averaged_tensors, config, write_config
-from kakusan.cli import main
+from kakusan.cli import convert, main
+from kakusan.cli.parser import Parser
 from kakusan.messages import speak
+from pages import blocks
 
 Captured = pytest.CaptureFixture[str]
+DOCS = Path(__file__).parents[2] / "docs"
+QUICK = ("--steps", "1", "--width", "64", "--height", "64", "--quiet")
 UNET = "model.diffusion_model."
 
 
@@ -336,3 +341,30 @@ def test_progress_of_what_takes_long(files: Path, capsys: Captured, monkeypatch:
     assert "merging" in capsys.readouterr().err
     assert main([*words, "--quiet"]) == 0
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("page", ["checkpoints.md", "checkpoints.ja.md"])
+def test_every_command_of_the_page(page: str, files: Path, capsys: Captured) -> None:
+    """On small files; pictures are small too."""
+    for name, original in (("model", "a"), ("a", "a"), ("b", "b"), ("c", "c"), ("vae", "b"), ("full", "full")):
+        Path(f"{name}.safetensors").symlink_to(files / f"{original}.safetensors")
+    Path("old.ckpt").symlink_to(files / "old.ckpt")
+    write_config(config(FAMILIES["sd1"]), Path("model.yaml"))
+    (program,) = blocks(DOCS / page, "python")
+    exec(compile(program, page, "exec"), {})
+    assert capsys.readouterr().out.startswith("other ")
+    commands = [shlex.split(line) for block in blocks(DOCS / page, "sh") for line in block.splitlines()]
+    assert len(commands) == 14
+    for program, *words in sorted(commands, key=lambda words: words[1:] == ["info", "folder"]):  # of a folder made further down
+        assert program == "kakusan"
+        assert main([*words, *(QUICK if "--model" in words else ())]) == 0, words
+        assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", ["checkpoints.md", "checkpoints.ja.md"])
+def test_the_page_names_the_programs_options(page: str) -> None:
+    parser = Parser("kakusan convert")
+    convert.add_arguments(parser)
+    told = set(re.findall(r"`(--[a-z-]+)`", "".join(re.findall(r"^\| `--.*? \|", (DOCS / page).read_text(encoding="utf-8"), re.M))))
+    known = {option for option in parser._option_string_actions if option.startswith("--")}
+    assert told == known - {"--help", "--lang", "--quiet"}
