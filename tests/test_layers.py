@@ -10,7 +10,7 @@ LEVELS = (
     {"types", "noise", "images", "schedules", "words"},
     {"models", "samplers", "prompts"},
     {"denoiser", "guidance", "masking", "formats", "run", "safety"},
-    {"tasks", "engine"},
+    {"tasks", "engine", "networks"},
     {"pipeline", "data"},
     {"training", "evaluation", "compat"},
     {"cli"},

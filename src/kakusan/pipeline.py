@@ -24,11 +24,12 @@ from .formats.precision import lent, wakened
 from .formats.single import prediction_named, read_single, read_vae
 from .images import grid, png_bytes, to_pil
 from .messages import tr
+from .networks import networks
 from .samplers.count import evaluations
 from .schedules import sigmas_for
 from .tasks.recipe import Recipe
 from .tasks.txt2img import Txt2Img, txt2img
-from .types import Cond, Sigmas, Task
+from .types import Sigmas, Task
 from .words import Words
 
 if TYPE_CHECKING:
@@ -177,26 +178,7 @@ class Pipeline:
 
     def networks_with(self, denoiser: Denoiser) -> dict[str, Callable[..., Tensor]]:
         """The same, with another reading of the U-Net's timesteps."""
-        model, device, dtype = self.model, self.device, self.dtype
-        scale = model.autoencoder.config.scale
-
-        def text(ids: Tensor) -> Tensor:  # n l -> n l d
-            states: Tensor = model.text(ids.to(device))
-            return states.float().cpu()
-
-        def unet(x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:  # n c h w
-            label, beside = (None if extra is None else extra.to(device) for extra in (cond.label, cond.beside))
-            denoised = denoiser(x.to(device), sigma.to(device), cond.context.to(device, dtype), label, beside)
-            return denoised.cpu()
-
-        def decode(latent: Tensor) -> Tensor:  # n c h w -> n 3 H W
-            return model.autoencoder.decode((latent / scale).to(device, dtype)).float().clamp(-1, 1).cpu()
-
-        def encode(image: Tensor) -> Tensor:  # n 3 H W -> n 2 c h w: mean and log variance of the latents, scaled as the U-Net's
-            mean, logvar = (moment.float() for moment in model.autoencoder.encode(image.to(device, dtype)))
-            return torch.stack([mean * scale, logvar + 2 * math.log(scale)], dim=1).cpu()
-
-        return {"text": text, "unet": unet, "decode": decode, "encode": encode}
+        return networks(self.model, denoiser)
 
     def sigmas(self, recipe: Recipe) -> Sigmas:
         """The noise levels of a recipe. "leading", the model's own schedule, ends where the model's own samplers do."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from torch import nn
+
 from ..models.autoencoder import Autoencoder
 from ..models.clip_image import ClipImage
 from ..models.clip_text import ClipText
@@ -23,7 +25,8 @@ class Model:
     variant: what the U-Net sees beside the noisy latent: nothing, mask and masked latent (1 + 4 channels), depth (1), or the small
     picture (3). low_noise: how the x4 upscaler's small picture is noised. settings: what is kept in kakusan.json.
     notes: what was found out about the file rather than read in it, one line each, in the user's language. path: the folder it was
-    read from, where what is no part of a Model may lie: a safety checker, say.
+    read from, where what is no part of a Model may lie: a safety checker, say. depth: inverse depth of a picture, for depth models;
+    its `config.size` is the height and width of the pictures it was trained on.
     """
 
     unet: UNet
@@ -38,6 +41,7 @@ class Model:
     low_noise: NoiseSchedule | None = None
     notes: list[str] = field(default_factory=list)
     path: Path | None = None
+    depth: nn.Module | None = None
 
     @property
     def family(self) -> Family:
