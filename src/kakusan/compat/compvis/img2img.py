@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from .noise import Stream
 
 STEPS, SCALE = 50, 5.0
-MULTIPLE = {"sd2": 64}
-"""What sides are cut to multiples of, by family: 32 but for Stable Diffusion 2, whose script says 64."""
+MULTIPLE = {"quick_gelu": 32, "gelu": 64}
+"""What sides are cut to multiples of: 64 in the script of Stable Diffusion 2, told by OpenCLIP's activation in the text tower."""
 
 
 def prepare(args: Namespace) -> Ready:
@@ -37,7 +37,7 @@ def prepare(args: Namespace) -> Ready:
     words = prompts(args)
     pipe = opened(args, ckpt, config)
     own = pipe.defaults if ckpt is None else None  # the embedded model has a size and a taste of its own
-    image = read_picture(args.init_img, MULTIPLE.get(pipe.model.family, 32), min(own.width, own.height) if own else None)
+    image = read_picture(args.init_img, MULTIPLE[pipe.model.text.config.activation], min(own.width, own.height) if own else None)
     steps = (own.steps if own else STEPS) if args.ddim_steps is None else args.ddim_steps
     scale = (own.scale if own else SCALE) if args.scale is None else args.scale
     walk = levels.redrawing(levels.ddim(pipe.model.schedule, steps, args.ddim_eta), steps, args.strength)
