@@ -16,7 +16,7 @@ PAGE = b"<!DOCTYPE html><html><body>Sign in to this network</body></html>"
 
 @dataclass
 class Repo:
-    """files: by path. told: whether the listing names sizes and hashes."""
+    """files: by path. told: whether the listing names sizes and hashes. elsewhere: the hub that contents are redirected to."""
 
     files: dict[str, bytes]
     card: dict[str, Any] = field(default_factory=dict)
@@ -24,6 +24,7 @@ class Repo:
     token: str | None = None
     told: bool = True
     revisions: tuple[str, ...] = ("main",)
+    elsewhere: str | None = None
 
     @property
     def commit(self) -> str:
@@ -69,6 +70,7 @@ class Hub:
 class _Handler(BaseHTTPRequestHandler):
     hub: Hub
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -117,6 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
         if repo.token is not None and not self._allowed(repo):
             return self._send(403 if repo.gated else 401, b"", {"X-Error-Code": "GatedRepo" if repo.gated else "RepoNotFound"})
+        if repo.elsewhere is not None:
+            return self._send(302, b"", {"Location": repo.elsewhere + self.path.replace(repo.commit, "main")})
         data = repo.files[name]
         told = _hashes(data)
         about = {"X-Repo-Commit": repo.commit, "ETag": f'"{told["blobId"]}"', "Accept-Ranges": "bytes"}
