@@ -128,7 +128,7 @@ def lightning_v1_before_zip(file: Path) -> Weights:
 def lightning_v1_with_names_of_numpy_2(file: Path) -> Weights:
     with pretended(CHECKPOINT) as (checkpoint,):
         torch.save(lightning(weights(), checkpoint), file)
-    parts = op.entries(file)
+    parts = op.entries(file.read_bytes())
     old, new = b"numpy.core.multiarray\n", b"numpy._core.multiarray\n"
     found = new if new in parts["data.pkl"] else old
     parts["data.pkl"] = parts["data.pkl"].replace(found, old if found == new else new)  # the one that this NumPy does not write
@@ -311,7 +311,7 @@ def protocol_5_before_zip(file: Path) -> Weights:
 def torch_1_6(file: Path) -> Weights:
     """The folder called `archive`, nothing but pickle, numbers and version in it."""
     torch.save(weights(), file)
-    parts = {name: raw for name, raw in op.entries(file).items() if name == "data.pkl" or name.startswith("data/")}
+    parts = {name: raw for name, raw in op.entries(file.read_bytes()).items() if name == "data.pkl" or name.startswith("data/")}
     file.write_bytes(op.zipped(parts | {"version": b"3\n"}, root="archive"))
     return weights()
 
@@ -320,7 +320,7 @@ def torch_1_6(file: Path) -> Weights:
 def zipped_anew(file: Path) -> Weights:
     """By another program, under a folder of another name, in another order and with entries for the folders."""
     torch.save(weights(), file)
-    parts = {"": b"", "data/": b"", **dict(reversed(op.entries(file).items()))}
+    parts = {"": b"", "data/": b"", **dict(reversed(op.entries(file.read_bytes()).items()))}
     file.write_bytes(op.zipped(parts, root="モデル v1-4"))
     return weights()
 
@@ -331,7 +331,7 @@ def with_wide_sizes(file: Path) -> Weights:
     torch.save(weights(), file)
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as made:
-        for name, raw in op.entries(file).items():
+        for name, raw in op.entries(file.read_bytes()).items():
             with made.open(zipfile.ZipInfo(f"archive/{name}"), "w", force_zip64=True) as entry:
                 entry.write(raw)
     file.write_bytes(stream.getvalue())
@@ -354,7 +354,7 @@ def big_endian(file: Path) -> Weights:
     kinds = {"d": torch.float64, "f": torch.float32, "h": torch.float16, "i": torch.int64, "b": torch.uint8}
     made = {name: torch.arange(1, 8).to(kind) for name, kind in kinds.items()}
     torch.save(made, file)
-    parts = op.entries(file)
+    parts = op.entries(file.read_bytes())
     for key, tensor in enumerate(made.values()):
         parts[f"data/{key}"] = tensor.numpy().astype(tensor.numpy().dtype.newbyteorder(">")).tobytes()
     file.write_bytes(op.zipped(parts | {"byteorder": b"big"}))

@@ -4,7 +4,6 @@ import io
 import struct
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 
 PROTO2, STOP, NONE, TRUE, FALSE, MARK = b"\x80\x02", b".", b"N", b"\x88", b"\x89", b"("
 EMPTY_TUPLE, EMPTY_LIST, EMPTY_DICT, REDUCE, BUILD, NEWOBJ, BINPERSID = b")", b"]", b"}", b"R", b"b", b"\x81", b"Q"
@@ -88,7 +87,11 @@ def old(value: bytes, storages: Mapping[str, tuple[int, bytes]], info: bytes = E
     return MAGIC + PROTOCOL + pickled(info) + pickled(value) + pickled(keys) + numbers
 
 
-def entries(file: Path) -> dict[str, bytes]:
-    """What a torch zip holds, by name below its root."""
-    with zipfile.ZipFile(file) as stored:
-        return {name.split("/", 1)[1]: stored.read(name) for name in stored.namelist()}
+def entries(data: bytes) -> dict[str, bytes]:
+    """What a torch zip holds, by name below its root; checksums are not looked at, as torch can leave them out."""
+    found = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as stored:
+        for one in stored.infolist():
+            start = one.header_offset + 30 + sum(struct.unpack_from("<2H", data, one.header_offset + 26))
+            found[one.filename.split("/", 1)[1]] = data[start : start + one.file_size]
+    return found

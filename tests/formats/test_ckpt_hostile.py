@@ -11,7 +11,7 @@ from formats.watch import watching
 from kakusan.errors import FileError
 from kakusan.formats.ckpt import CkptFile, read_objects
 
-BOMBS = ("a deep list", "a deep key", "ten million lists", "a list copied over and over", "a compressed bomb", "ways without number")
+BOMBS = ("ten million lists", "a list copied over and over", "a deep key", "ways without number")
 MEASURE = """
 import resource, sys
 from kakusan.errors import FileError

@@ -51,7 +51,7 @@ class _Opened:
     """A file open for reading until nobody needs it any more."""
 
     def __init__(self, file: Path):
-        self.descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        self.descriptor = os.open(str(file), os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
     def __del__(self) -> None:
         if hasattr(self, "descriptor"):

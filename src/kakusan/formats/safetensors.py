@@ -60,7 +60,7 @@ class SafetensorsFile:
         self._mapped = MappedFile(self.file)
         header.pop("__metadata__", None)
         self.tensors: Mapping[str, Stored] = {
-            name: Stored(tuple(entry["shape"]), self._type(name, entry["dtype"])) for name, entry in header.items()
+            name: Stored(self._shape(name, entry["shape"]), self._type(name, entry["dtype"])) for name, entry in header.items()
         }
         self._start = {name: 8 + length + entry["data_offsets"][0] for name, entry in header.items()}
 
@@ -78,6 +78,11 @@ class SafetensorsFile:
     def home(self, name: str) -> Path:
         """See `Source`."""
         return self.file
+
+    def _shape(self, name: str, sizes: list[int]) -> tuple[int, ...]:
+        if math.prod(size or 1 for size in sizes) > 1 << 48:  # with a 0 among them it has no numbers, and the library lets it pass
+            refuse(self.file, name, "has a shape too large for any tensor", "の形が大きすぎます")
+        return tuple(sizes)
 
     def _type(self, name: str, kind: str) -> torch.dtype:
         if kind not in TYPES:
