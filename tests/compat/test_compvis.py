@@ -54,7 +54,7 @@ def agree(ours: list[Tensor], theirs: list[Tensor], tolerance: float = 1e-5) -> 
     [
         ("ddim", 7, 0.0, 7.5),
         ("ddim", 13, 0.0, 7.5),
-        ("ddim", 9, 1.0, 7.5),
+        ("ddim", 10, 1.0, 7.5),
         ("ddim", 10, 0.5, 1.0),
         ("plms", 10, 0.0, 7.5),
         ("plms", 13, 0.0, 1.0),
