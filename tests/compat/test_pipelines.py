@@ -13,6 +13,7 @@ import transformers
 from PIL import Image
 
 from compat import tiny_folders as tiny
+from compat.guarded import guarded_folder
 from kakusan.compat import diffusers as ours
 from kakusan.errors import FileError, KakusanError
 
@@ -203,21 +204,7 @@ def test_the_old_callback_and_interrupting(pipes: tuple[Any, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model with a safety checker, whose thresholds flag some pictures and not others."""
-    from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
-
-    torch.manual_seed(5)
-    sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    config = transformers.CLIPConfig(vision_config={**sizes, "image_size": 32, "patch_size": 8}, projection_dim=12)
-    checker = tiny.lively(StableDiffusionSafetyChecker(config))
-    with torch.no_grad():
-        checker.concept_embeds.copy_(torch.randn(17, 12))
-        checker.special_care_embeds.copy_(torch.randn(3, 12))
-        checker.concept_embeds_weights.fill_(0.9)
-        checker.special_care_embeds_weights.fill_(0.9)
-    extractor = transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-    path = tmp_path_factory.mktemp("guarded") / "tiny"
-    return tiny.folder(path, safety_checker=checker, feature_extractor=extractor, requires_safety_checker=True)
+    return guarded_folder(tmp_path_factory.mktemp("guarded") / "tiny")
 
 
 def test_the_safety_checker_gives_diffusers_verdicts(guarded: Path) -> None:

@@ -1,5 +1,6 @@
 """Image to image, inpainting, depth and upscaling: the same seed gives diffusers' picture."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +30,19 @@ def mask(size: tuple[int, int] = (64, 64)) -> Image.Image:
     return sheet
 
 
-def pair(kind: str, tmp: Path, scheduler: str = "PNDMScheduler", **components: Any) -> tuple[Any, Any]:
+def pair(kind: str, folder: Path, scheduler: str = "PNDMScheduler") -> tuple[Any, Any]:
     """Ours and diffusers', of one folder."""
-    folder = tmp / "tiny"
-    if not folder.exists():
-        tiny.folder(folder, **components)
-    options = {} if kind == "StableDiffusionDepth2ImgPipeline" else {"safety_checker": None}
-    given = getattr(diffusers, kind).from_pretrained(folder, **options).components
-    given["scheduler"] = getattr(diffusers, scheduler).from_config(given["scheduler"].config)
-    theirs = getattr(diffusers, kind)(**given, **({"requires_safety_checker": False} if options else {}))
+    pipes = opened(kind, folder)
+    for pipe, home in zip(pipes, (ours, diffusers), strict=True):
+        pipe.scheduler = getattr(home, scheduler).from_config({**pipe.scheduler.config, "clip_sample": False})
+    return pipes
+
+
+@cache
+def opened(kind: str, folder: Path) -> tuple[Any, Any]:
+    theirs = getattr(diffusers, kind).from_pretrained(folder, safety_checker=None, requires_safety_checker=False)
     theirs.set_progress_bar_config(disable=True)
-    mine = getattr(ours, kind).from_pretrained(folder)
-    mine = type(mine)(**{**mine.components, "scheduler": getattr(ours, scheduler).from_config(mine.scheduler.config)})
-    return mine, theirs
+    return getattr(ours, kind).from_pretrained(folder), theirs
 
 
 def assert_same(pipes: tuple[Any, Any], *args: Any, **options: Any) -> None:
@@ -61,7 +62,7 @@ def assert_same(pipes: tuple[Any, Any], *args: Any, **options: Any) -> None:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("text")
+    return tiny.folder(tmp_path_factory.mktemp("text") / "tiny")
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
@@ -94,7 +95,7 @@ def test_image_to_image_of_all_kinds(home: Path, options: dict[str, Any]) -> Non
 
 @pytest.fixture(scope="module")
 def inpainting_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("inpainting")
+    return tiny.folder(tmp_path_factory.mktemp("inpainting") / "tiny", unet=tiny.unet(9))
 
 
 INPAINT: list[dict[str, Any]] = [
@@ -112,7 +113,7 @@ INPAINT: list[dict[str, Any]] = [
 @pytest.mark.parametrize("channels", [4, 9])
 def test_inpainting(home: Path, inpainting_home: Path, channels: int, options: dict[str, Any]) -> None:
     at = home if channels == 4 else inpainting_home
-    pipes = pair("StableDiffusionInpaintPipeline", at, "EulerAncestralDiscreteScheduler", unet=tiny.unet(channels))
+    pipes = pair("StableDiffusionInpaintPipeline", at, "EulerAncestralDiscreteScheduler")
     assert_same(pipes, **{"prompt": PROMPT, "image": picture(), "mask_image": mask(), **options})
 
 
@@ -120,7 +121,7 @@ def test_inpainting(home: Path, inpainting_home: Path, channels: int, options: d
 @pytest.mark.parametrize("channels", [4, 9])
 def test_inpainting_with_every_kind_of_scheduler(home: Path, inpainting_home: Path, channels: int, scheduler: str) -> None:
     at = home if channels == 4 else inpainting_home
-    pipes = pair("StableDiffusionInpaintPipeline", at, scheduler, unet=tiny.unet(channels))
+    pipes = pair("StableDiffusionInpaintPipeline", at, scheduler)
     assert_same(pipes, PROMPT, picture(), mask(), strength=0.8)
 
 
@@ -176,7 +177,7 @@ def ours_of(parts: dict[str, Any], tmp: Path) -> dict[str, Any]:
 
 def test_wrong_calls_are_one_line(home: Path, inpainting_home: Path) -> None:
     image_to_image = pair("StableDiffusionImg2ImgPipeline", home, "DDIMScheduler")[0]
-    inpaint = pair("StableDiffusionInpaintPipeline", inpainting_home, "DDIMScheduler", unet=tiny.unet(9))[0]
+    inpaint = pair("StableDiffusionInpaintPipeline", inpainting_home, "DDIMScheduler")[0]
     wrong: list[tuple[Any, dict[str, Any], str]] = [
         (image_to_image, {"image": picture(), "strength": 1.5}, "strength is 1.5"),
         (image_to_image, {"image": picture(), "strength": 0.01}, "leaves none"),

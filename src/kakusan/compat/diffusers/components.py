@@ -52,13 +52,13 @@ class Component(nn.Module):
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path | None = None, *, subfolder: str = "", torch_dtype: torch.dtype | str | None = None, **options: Any
+        cls, name: str | Path | None = None, *, subfolder: str | None = None, torch_dtype: torch.dtype | str | None = None, **options: Any
     ) -> Self:
         """The component in a folder, or under a name on the hub; None is the embedded model. options: revision, variant, token.
 
         torch_dtype: float32 unless given; "auto" as stored. Raises FileError, naming file and key, on what cannot be read.
         """
-        return cls(read_network(cls.kind, place(name, options) / subfolder, torch_dtype, options.get("variant")))
+        return cls(read_network(cls.kind, place(name, options, subfolder), torch_dtype, options.get("variant")))
 
     def save_pretrained(self, folder: str | Path, max_shard_bytes: int = 10_000_000_000) -> None:
         """Write config.json and safetensors that diffusers or transformers open."""

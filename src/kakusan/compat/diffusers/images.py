@@ -137,9 +137,9 @@ class CLIPImageProcessor:
         self.size, self.crop, self.mean, self.std = size, crop, tuple(mean), tuple(std)
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, *, subfolder: str = "", **options: Any) -> Self:
+    def from_pretrained(cls, name: str | Path, *, subfolder: str | None = None, **options: Any) -> Self:
         """The settings in a folder's preprocessor_config.json."""
-        values = read_json(place(name, options) / subfolder / "preprocessor_config.json")
+        values = read_json(place(name, options, subfolder) / "preprocessor_config.json")
         size, crop = values.get("size", 224), values.get("crop_size", 224)
         shortest = size.get("shortest_edge", 224) if isinstance(size, dict) else size
         side = crop.get("height", 224) if isinstance(crop, dict) else crop

@@ -1,18 +1,21 @@
 """Where a model under diffusers' arguments lies, and its parts out of it."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from ...errors import FileError, KakusanError
 from ...formats.folder import read_component
+from ...formats.hub import snapshot, split_id
 from ...pipeline import EMBEDDED
 
 N = TypeVar("N", bound=nn.Module)
 
+OFFLINE = "HF_HUB_OFFLINE"
 FROM_HUB = ("revision", "variant", "token", "use_auth_token", "cache_dir", "local_files_only", "force_download", "resume_download")
 HARMLESS = (
     *("low_cpu_mem_usage", "device_map", "max_memory", "offload_folder", "offload_state_dict", "use_safetensors", "use_onnx"),
@@ -31,8 +34,8 @@ HARMLESS = (
 """How diffusers goes about loading, which changes nothing in what is loaded."""
 
 
-def place(name: str | Path | None, options: Mapping[str, object]) -> Path:
-    """The folder of a model: one on disk, the embedded one for None, or one from the hub under "owner/name".
+def place(name: str | Path | None, options: Mapping[str, Any], subfolder: str | None = None) -> Path:
+    """The folder of a model or of a part of it: on disk, of the embedded model for None, or from the hub under "ORG/NAME".
 
     Raises KakusanError on an option nobody knows, FileError if there is no such folder.
     """
@@ -41,14 +44,42 @@ def place(name: str | Path | None, options: Mapping[str, object]) -> Path:
             raise KakusanError(
                 f"from_pretrained does not know {option!r}; leave it out", f"from_pretrained に {option!r} はありません。外してください"
             )
-    if name is None:
-        return EMBEDDED
-    path = Path(name)
-    if not path.is_dir():
+    path = EMBEDDED if name is None else Path(name)
+    if path.is_dir():
+        return path / (subfolder or "")
+    if path.exists():
         raise FileError(
-            f"{path}: no such folder; give a model's folder", f"{path}: フォルダがありません。モデルのフォルダを指定してください"
+            f"{path}: a file; open it with StableDiffusionPipeline.from_single_file",
+            f"{path}: ファイルです。StableDiffusionPipeline.from_single_file で開いてください",
         )
-    return path
+    if split_id(str(name)) is None:
+        raise FileError(
+            f"{path}: no such folder; give a model's folder, or ORG/NAME on the hub",
+            f"{path}: フォルダがありません。モデルのフォルダか、ハブの ORG/NAME を指定してください",
+        )
+    return from_hub(str(name), options, subfolder=subfolder) / (subfolder or "")
+
+
+def from_hub(id: str, options: Mapping[str, Any], *, subfolder: str | None = None, file: str | None = None) -> Path:
+    """What lies under an id on the hub, a model's folder or one file, fetched unless the cache has it."""
+    token = options.get("token") or options.get("use_auth_token")
+    before = os.environ.get(OFFLINE)
+    try:
+        if options.get("local_files_only"):
+            os.environ[OFFLINE] = "1"
+        return snapshot(
+            id,
+            options.get("revision"),
+            token if isinstance(token, str) else None,
+            options.get("variant"),
+            file=file,
+            subfolder=subfolder,
+        )
+    finally:
+        if before is None:
+            os.environ.pop(OFFLINE, None)
+        else:
+            os.environ[OFFLINE] = before
 
 
 def read_network(kind: type[N], folder: Path, dtype: torch.dtype | str | None, variant: str | None = None) -> N:

@@ -50,8 +50,11 @@ class DiffusionPipeline(Switches):
         given = {name: options.pop(name) for name in list(options) if name in wanted or name == "requires_safety_checker"}
         folder = place(name, options)
         index = _index(folder)
-        reading = {"torch_dtype": torch_dtype, "variant": options.get("variant")}
-        parts = {name: given[name] if name in given else _read(name, folder, index, reading) for name in wanted}
+        having = _having(folder, options.get("variant"))
+        parts = {
+            name: given[name] if name in given else _read(name, folder, index, {"torch_dtype": torch_dtype, "variant": having.get(name)})
+            for name in wanted
+        }
         for name, part in parts.items():
             needed = wanted[name].default is ABSENT if part is ABSENT else name not in (*OPTIONAL, *given)
             if needed and (part is None or part is ABSENT):
@@ -140,6 +143,17 @@ def _index(folder: Path) -> Mapping[str, Any]:
             f"{folder}: not a model folder: it has no {INDEX}", f"{folder}: モデルフォルダではありません ({INDEX} がありません)"
         )
     return read_json(folder / INDEX)
+
+
+def _having(folder: Path, variant: str | None) -> dict[str, str]:
+    """The variant, for each component that has weights of it. Raises FileError if none has."""
+    found = {file.parent.name: variant for file in folder.glob(f"*/*.{variant}[.-]*")} if variant else {}
+    if variant and not found:
+        raise FileError(
+            f"{folder}: there are no weights of variant {variant!r}; leave it out",
+            f"{folder}: variant {variant!r} の重みがありません。指定を外してください",
+        )
+    return found
 
 
 def _named(index: Mapping[str, Any], folder: Path) -> type[DiffusionPipeline]:

@@ -43,7 +43,7 @@ class Bar:
 
     def __iter__(self) -> Iterator[Any]:
         with self:
-            for one in self.iterable or ():
+            for one in () if self.iterable is None else self.iterable:
                 yield one
                 self.update()
 

@@ -79,10 +79,10 @@ class StableDiffusionSafetyChecker(Component):
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path | None = None, *, subfolder: str = "", torch_dtype: torch.dtype | str | None = None, **options: Any
+        cls, name: str | Path | None = None, *, subfolder: str | None = None, torch_dtype: torch.dtype | str | None = None, **options: Any
     ) -> "StableDiffusionSafetyChecker":
         """The checker in a folder, or under a name on the hub."""
-        folder = place(name, options) / subfolder
+        folder = place(name, options, subfolder)
         return cls(PART.read(folder, variant=options.get("variant"), dtype=wanted(torch_dtype)))
 
     @torch.no_grad()

@@ -63,10 +63,9 @@ class CLIPTokenizer:
         self.pad_token, self.unk_token_id = self._spelt[tokenizer.pad], tokenizer.vocab[names.unknown]
 
     @classmethod
-    def from_pretrained(cls, name: str | Path | None = None, *, subfolder: str = "", **options: Any) -> Self:
+    def from_pretrained(cls, name: str | Path | None = None, *, subfolder: str | None = None, **options: Any) -> Self:
         """The tokenizer in a folder, or under a name on the hub; None is the embedded model's."""
-        folder = place(name, options)
-        return cls(Tokenizer.from_folder(folder / (subfolder or ("tokenizer" if name is None else ""))))
+        return cls(Tokenizer.from_folder(place(name, options, subfolder or ("tokenizer" if name is None else None))))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write vocab.json, merges.txt and the rest, as transformers reads them."""
