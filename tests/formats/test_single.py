@@ -18,6 +18,7 @@ from kakusan.errors import FileError, KakusanError
 from kakusan.formats.folder import read_folder, write_folder
 from kakusan.formats.model import Model
 from kakusan.formats.single import read_single, read_vae, write_single
+from kakusan.models.dpt import Dpt, DptConfig
 from kakusan.schedules import NoiseSchedule
 from models.peers import assert_equal
 
@@ -241,6 +242,24 @@ class TestAutoencoders:
         write_folder(model, tmp_path / "folder", dtype=torch.float32)
         for path in (tmp_path / "folder", tmp_path / "folder" / "vae"):
             assert torch.equal(read_vae(path).unmoments.weight, model.autoencoder.unmoments.weight)
+
+
+def test_the_depth_network_comes_along(folder: Path, tmp_path: Path) -> None:
+    small = DptConfig(64, 32, (128, 256, 512), (1, 2, 1), width=64, heads=1, feedforward=96, fusion=32, head=8)
+    model = dataclasses.replace(opened(folder, "sd2 depth"), depth=Dpt(small))
+    write_single(model, tmp_path / "depth.safetensors")
+    again = read_single(tmp_path / "depth.safetensors", config=folder / "sd2 depth.yaml")
+    assert isinstance(again.depth, Dpt)
+    assert isinstance(model.depth, Dpt)
+    assert again.depth.config == small
+    stored = load_file(tmp_path / "depth.safetensors")
+    assert stored["depth_model.model.pretrained.model.head.weight"].shape == (1000, 64)  # the classifier, of no use
+    assert stored["depth_model.model.pretrained.model.blocks.0.attn.qkv.weight"].shape == (192, 64)
+    assert all(torch.equal(a, b) for a, b in zip(model.depth.state_dict().values(), again.depth.state_dict().values(), strict=True))
+    stored["depth_model.model.extra"] = torch.ones(1)
+    save_file(stored, tmp_path / "more.safetensors")
+    with pytest.raises(FileError, match=r"depth_model.model.extra is not a tensor of this model"):
+        read_single(tmp_path / "more.safetensors", config=folder / "sd2 depth.yaml", parts=[])
 
 
 def without_text_model(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -7,11 +7,12 @@ from typing import Any
 
 from ..models.autoencoder import AutoencoderConfig
 from ..models.clip_text import ClipTextConfig
+from ..models.dpt import DptConfig
 from ..models.unet import UNetConfig
 from ..schedules import NoiseSchedule
 from .ema import AVERAGED, Ema, ema
 from .model import Family, Variant
-from .shapes import X4_SCALE, autoencoder_of, clip_of, open_clip_of, unet_of
+from .shapes import X4_SCALE, autoencoder_of, clip_of, dpt_of, open_clip_of, unet_of
 from .source import Source, Under, refuse
 from .stamp import read_stamp
 
@@ -48,7 +49,7 @@ class Found:
 
     open_clip: whether the text tower is under OpenCLIP's names. skipped: how many of its last layers nothing uses. schedule: with a
     prediction of "epsilon" if `prediction` is None, which is: the file cannot tell. reason: how prediction is known, in English and
-    Japanese. ema: which averaged weights there are; use_ema: whether an original .yaml wants them. depth: tensors of a depth network.
+    Japanese. ema: which averaged weights there are; use_ema: whether an original .yaml wants them.
     length: of a prompt in tokens. tokenizer: the folder of a tokenizer other than CLIP's, which only a .yaml can name.
     settings: of the model, which it keeps with itself.
     """
@@ -64,7 +65,7 @@ class Found:
     low_noise: NoiseSchedule | None = None
     ema: Ema = "none"
     use_ema: bool = False
-    depth: int = 0
+    depth: DptConfig | None = None
     length: int = 77
     tokenizer: Path | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -111,7 +112,7 @@ def detect(source: Source) -> Found:
         open_clip=open_clip,
         skipped=int(open_clip),
         ema=ema(names),
-        depth=sum(name.startswith(DEPTH) for name in names),
+        depth=depth_in(source),
     )
     if found.text is not None:
         found = replace(found, length=found.text.positions)
@@ -129,6 +130,12 @@ def predicting(found: Found, prediction: str | None, en: str = "", ja: str = "")
     if unet is not None and found.family == "sd2" and prediction == "v_prediction" and unet.sample_size == 64:
         unet = replace(unet, sample_size=96)
     return replace(found, unet=unet, schedule=replace(found.schedule, prediction=prediction), prediction=prediction, reason=(en, ja))
+
+
+def depth_in(source: Source) -> DptConfig | None:
+    """The depth network in the file, if there is one."""
+    part = Under(source, DEPTH)
+    return dpt_of(part) if part.tensors else None
 
 
 def unet_prefix(names: Iterable[str]) -> str:

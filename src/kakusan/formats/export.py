@@ -9,14 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from ..models.clip_text import ClipText
+from ..models.dpt import Dpt
 from ..schedules import NoiseSchedule
 from . import keys_autoencoder
-from .detect import AUTOENCODER, BUFFERS, CLIP, LOW_NOISE, OPEN_CLIP, POSTERIOR, UNET
+from .detect import AUTOENCODER, BUFFERS, CLIP, DEPTH, LOW_NOISE, OPEN_CLIP, POSTERIOR, UNET
 from .fill import Place, placed
 from .keys import FOLDER, SINGLE, renamed
 from .keys_clip import text_rows
+from .keys_dpt import UNUSED
 from .model import Model
-from .places import open_clip_names, unet_places
+from .places import dpt_places, open_clip_names, unet_places
 from .source import FLOATS, Stored
 from .stamp import stamp
 
@@ -24,6 +26,7 @@ Entry = tuple[str, Stored, Callable[[], Tensor]]
 CONVOLUTIONS = {
     f"{AUTOENCODER}{half}.mid.attn_1.{layer}.weight" for half in ("encoder", "decoder") for layer in ("q", "k", "v", "proj_out")
 }
+CLASSES = 1000  # that the depth network's transformer once told apart
 DECAY = 0.9999  # of the averages, in training; left over in the published files, whose weights are the averages
 LOGIT_SCALE = math.log(100)  # the largest that CLIP's training allows; nothing here uses it
 
@@ -40,7 +43,7 @@ class Exported:
         tensors: dict[str, Stored] = {}
         self._made: dict[str, Callable[[], Tensor]] = {}
         for name, stored, made in _entries(model):
-            weight = stored.dtype in FLOATS and stored.shape and name.startswith((UNET, AUTOENCODER, CLIP, OPEN_CLIP))
+            weight = stored.dtype in FLOATS and stored.shape and name.startswith((UNET, AUTOENCODER, CLIP, OPEN_CLIP, DEPTH))
             tensors[name] = Stored(stored.shape, dtype) if weight and dtype is not None else stored
             self._made[name] = made
         self.tensors: Mapping[str, Stored] = tensors
@@ -70,6 +73,11 @@ def _entries(model: Model) -> Iterator[Entry]:
     else:
         yield from _weights(text, placed(renamed(text.state_dict(), text_rows(text.config), FOLDER), CLIP))
         yield _lone(f"{CLIP}text_model.embeddings.position_ids", torch.arange(text.config.positions)[None])
+    if isinstance(model.depth, Dpt):
+        yield from _weights(model.depth, dpt_places(model.depth.state_dict(), model.depth.config, DEPTH))
+        for name, shape in zip(UNUSED, ((CLASSES, model.depth.config.width), (CLASSES,)), strict=True):
+            dtype = next(model.depth.parameters()).dtype
+            yield DEPTH + name, Stored(shape, dtype), partial(torch.zeros, shape, dtype=dtype)
     if model.low_noise is not None:
         yield from _tables(LOW_NOISE, model.low_noise, BUFFERS)
 

@@ -18,7 +18,7 @@ from ..models.clip_text import ClipTextConfig
 from ..models.unet import UNetConfig
 from ..schedules import NoiseSchedule
 from . import configs
-from .detect import CLIP, DEPTH, OPEN_CLIP, Found, predicting
+from .detect import CLIP, OPEN_CLIP, Found, depth_in, predicting
 from .ema import ema
 from .fields import Fields
 from .model_index import MOST_NOISE
@@ -162,7 +162,7 @@ def _found(fields: Settings, source: Source) -> Found:
         settings={"max_noise_level": most} if most != MOST_NOISE else {},
         ema=ema(source.tensors),
         use_ema=fields.take(f"{MODEL}use_ema", bool, False),
-        depth=sum(name.startswith(DEPTH) for name in source.tensors),
+        depth=depth_in(source),
         length=fields.take(f"{TEXT}params.max_length", int, 77),
         tokenizer=tokenizer,
     )

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from ..models.autoencoder import AutoencoderConfig
 from ..models.clip_text import ClipTextConfig
+from ..models.dpt import DptConfig
 from ..models.unet import UNetConfig
-from . import keys_autoencoder, keys_clip, keys_unet
+from . import keys_autoencoder, keys_clip, keys_dpt, keys_unet
 from .fill import Place, placed
 from .keys import FOLDER, SINGLE, renamed
 from .source import Under
@@ -41,3 +42,8 @@ def open_clip_names(ours: Iterable[str], config: ClipTextConfig) -> dict[str, st
     """OpenCLIP's names, of which three of ours share some."""
     names = renamed(ours, keys_clip.text_rows(config), SINGLE)
     return {name: theirs.replace("in_proj.", "in_proj_") for name, theirs in names.items()}
+
+
+def dpt_places(ours: Iterable[str], config: DptConfig, prefix: str) -> dict[str, Place]:
+    """The depth network's tensors, as MiDaS names them."""
+    return placed(renamed(ours, keys_dpt.rows(config), SINGLE), prefix)

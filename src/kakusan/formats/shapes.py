@@ -11,7 +11,9 @@ from typing import Any, NoReturn, TypeVar
 from ..errors import FileError
 from ..models.autoencoder import AutoencoderConfig
 from ..models.clip_text import ClipTextConfig
+from ..models.dpt import STRIDE, DptConfig
 from ..models.unet import UNetConfig
+from .keys_dpt import BACKBONE, SCRATCH, VIT
 from .source import Under, refuse
 
 C = TypeVar("C")
@@ -103,6 +105,25 @@ def open_clip_of(part: Under, skipped: int = 1, known: Mapping[str, Any] = NOTHI
         "end_token": vocab - 1,
     }
     return _made(part, ClipTextConfig, {**settings, **known})
+
+
+def dpt_of(part: Under) -> DptConfig:
+    """The depth network whose tensors these are, as MiDaS names them; which layers it is read after is as published, for twelve."""
+    stages = [f"{BACKBONE}.stages.{i}.blocks.{{}}.conv3.weight" for i in range(3)]
+    width = _shape(part, f"{VIT}.cls_token", 3)[2]
+    settings = {
+        "size": round((_shape(part, f"{VIT}.pos_embed", 3)[1] - 1) ** 0.5) * STRIDE,
+        "stem": _shape(part, f"{BACKBONE}.stem.conv.weight", 4)[0],
+        "stages": tuple(_shape(part, stage.format(0), 4)[0] for stage in stages),
+        "blocks": tuple(_count(part, stage.format) for stage in stages),
+        "width": width,
+        "layers": _count(part, lambda i: f"{VIT}.blocks.{i}.mlp.fc1.weight"),
+        "heads": _text_heads(part, width),
+        "feedforward": _shape(part, f"{VIT}.blocks.0.mlp.fc1.weight", 2)[0],
+        "fusion": _shape(part, f"{SCRATCH}.layer1_rn.weight", 4)[0],
+        "head": _shape(part, f"{SCRATCH}.output_conv.2.weight", 4)[0],
+    }
+    return _made(part, DptConfig, settings)
 
 
 def _levels(part: Under) -> list[list[tuple[int, bool]]]:

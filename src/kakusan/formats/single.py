@@ -12,6 +12,7 @@ from ..errors import FileError, KakusanError
 from ..messages import tr
 from ..models.autoencoder import Autoencoder
 from ..models.clip_text import ClipText
+from ..models.dpt import Dpt
 from ..models.unet import UNet
 from ..prompts.tokenizer import Tokenizer
 from .betas import schedule_in
@@ -21,9 +22,10 @@ from .export import Exported
 from .files import open_file
 from .fill import Place, empty, fill, unexpected
 from .folder import read_component
+from .keys_dpt import UNUSED
 from .ldm_config import read_config
 from .model import Model
-from .places import autoencoder_places, clip_places, open_clip_places, unet_places
+from .places import autoencoder_places, clip_places, dpt_places, open_clip_places, unet_places
 from .precision import lent
 from .probe import probed
 from .shapes import autoencoder_of
@@ -31,7 +33,7 @@ from .source import Source, Under, refuse
 from .stamp import read_stamp
 from .stream import OnBytes, write_source
 
-PARTS = ("unet", "autoencoder", "text")
+PARTS = ("unet", "autoencoder", "text", "depth")
 PREDICTIONS = {"epsilon": "epsilon", "eps": "epsilon", "v": "v_prediction", "v_prediction": "v_prediction", "sample": "sample"}
 TRAINING = ("loss.", "model_ema.")  # what is left of the training of an autoencoder that is alone in its file
 Places = dict[str, dict[str, Place]]
@@ -52,7 +54,7 @@ def read_single(
 
     use_ema: the averaged weights (True) or the raw ones (False) of a file that has both; None takes the raw ones, as the original
     does, unless the .yaml has use_ema. vae: another autoencoder's file or folder. parts: whose weights to read, of "unet",
-    "autoencoder" and "text"; the others stay on the meta device. dtype: None for each as stored, which on a CPU leaves it in the
+    "autoencoder", "text" and "depth"; the others stay on the meta device. dtype: None for each as stored, which on a CPU leaves it in the
     memory map. prediction: "epsilon" or "v" where it is known better. What was found out, and why, is in the model's notes.
     Raises FileError, naming file and tensor, on anything missing, unexpected, damaged or unknown.
     """
@@ -167,6 +169,8 @@ def _networks(source: Source, found: Found, without: Collection[str]) -> dict[st
             if config is None:
                 refuse(source.file, first, f"is missing: the file holds no {name}", f"がありません ({name} の入っていないファイルです)")
             networks[name] = empty(kind, config, source.file)
+    if found.depth is not None:
+        networks["depth"] = empty(Dpt, found.depth, source.file)
     return networks
 
 
@@ -181,13 +185,15 @@ def _places(source: Source, found: Found, networks: Mapping[str, nn.Module]) -> 
         elif isinstance(network, ClipText):
             at = OPEN_CLIP if found.open_clip else CLIP
             places[name] = (open_clip_places if found.open_clip else clip_places)(ours, network.config, Under(source, at))
+        elif isinstance(network, Dpt):
+            places[name] = dpt_places(ours, network.config, DEPTH)
     return places
 
 
 def _check_all_known(source: Source, found: Found, places: Places) -> None:
     """Raises FileError on a tensor that is neither a network's nor known to be of no use."""
     known = {place.name for network in places.values() for place in network.values()}
-    spare = [DEPTH] if "autoencoder" in places else [DEPTH, AUTOENCODER]
+    spare = [DEPTH + name for name in UNUSED] + ([] if "autoencoder" in places else [AUTOENCODER])
     if found.open_clip and found.text is not None:
         spare += [f"{OPEN_CLIP}{name}" for name in ("text_projection", "logit_scale")]
         spare += [f"{OPEN_CLIP}transformer.resblocks.{found.text.layers + i}." for i in range(found.skipped)]
