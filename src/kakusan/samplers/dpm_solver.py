@@ -44,9 +44,9 @@ def dpm_solver(
             begin = x
         used = past[order - 1 :: -1] if singlestep else past[:order]
         sigma_begin = used[0][1]
-        if sigma_next == sigma_begin:
+        if sigma_next >= sigma_begin:  # levels that fall together, but for rounding
             continue
-        weights = _weights(sigma_begin, sigma_next, algorithm, "heun" if order == 3 and not singlestep else solver_type)
+        weights = _weights(sigma_begin, sigma_next, algorithm, "heun" if order == 3 else solver_type)
         x = weights.x * begin
         for weight, derivative in zip(weights.estimates, _derivatives(used, sigma_next, not singlestep, solver_type), strict=False):
             x = x + weight * derivative
@@ -87,7 +87,7 @@ def _weights(sigma: float, sigma_next: float, algorithm: Algorithm, solver_type:
 def _derivatives(used: Sequence[tuple[Tensor, float]], sigma_next: float, multistep: bool, solver_type: SolverType) -> list[Tensor]:
     """The polynomial through the estimates and its derivatives at the first of them; a step to sigma_next has length 1.
 
-    A multistep bend counts half, and a single step of type "midpoint" has none, as in the authors' own code.
+    A multistep bend counts half, and a single step of type "midpoint" has none, only the slope to its newest estimate: so the authors.
     """
     (base, sigma), others = used[0], used[1:]
     h = log(sigma / sigma_next)

@@ -57,7 +57,7 @@ def _step(
 ) -> Tensor:
     """From x at the newest of `past` to sigma_next: of order len(past), with the estimate at the end (corrector) one more."""
     newest, sigma = past[0]
-    if sigma_next == sigma:
+    if sigma_next >= sigma:  # levels that fall together, but for rounding
         return x
     h = log(sigma / sigma_next)
     nodes = [(estimate, log(sigma / s) / h) for estimate, s in past[1:]]  # with their places, in steps from the newest
