@@ -17,18 +17,19 @@ from . import samplers, schedules
 from .denoiser import Denoiser
 from .engine import Engine, Job
 from .errors import FileError, KakusanError
-from .formats.folder import read_folder
+from .formats.folder import PARTS, read_folder
 from .formats.hashes import folder_hash
 from .formats.model import Model
 from .formats.precision import lent, wakened
 from .formats.single import prediction_named, read_single, read_vae
-from .images import grid, png_bytes, to_pil
+from .images import grid, png_bytes, to_pil, to_tensor
 from .messages import tr
 from .networks import networks
 from .samplers.count import evaluations
 from .schedules import sigmas_for
-from .tasks.recipe import Recipe
-from .tasks.txt2img import Txt2Img, txt2img
+from .tasks.fitting import Picture, Resize, depth_tensor, fitted, mask_tensor, opened, size_of
+from .tasks.modes import CALLS, NOTHING, STRENGTHS, Given, check, left, mode, task
+from .tasks.recipe import Fill, Recipe
 from .types import Sigmas, Task
 from .words import Words
 
@@ -92,45 +93,97 @@ class Pipeline:
         width: int | None = None,
         height: int | None = None,
         count: int = 1,
+        image: Picture | None = None,
+        mask: Picture | None = None,
+        depth: Picture | None = None,
+        strength: float | None = None,
+        fill: Fill | None = None,
+        noise_level: int | None = None,
+        resize: Resize = "crop",
         on_step: Callable[[Step], None] | None = None,
     ) -> Result:
         """Draw `count` pictures of each prompt; picture i has seed `seed` + i and can be made alone by that seed.
 
+        image: a picture to begin with, a PIL image or a file; strength, from 0 to 1, is how much of it is drawn anew. mask: where, in
+        white. depth: of the picture, brighter is nearer, for a depth model, which estimates it otherwise. fill: what is put under a
+        mask first. noise_level: what an upscaling model takes off. resize: how a picture of other proportions is made to fit.
         What is not given is the model's default. Raises KakusanError, in one line, on anything that cannot be done.
         """
-        given = {"negative": negative, "steps": steps, "sampler": sampler, "schedule": schedule, "scale": scale}
-        recipes = self.recipes(prompt, count, seed, {**given, "width": width, "height": height})
+        given, size = self.given(image, mask, depth, (width, height), resize)
+        options = {"negative": negative, "steps": steps, "sampler": sampler, "schedule": schedule, "scale": scale}
+        options |= {"strength": strength, "fill": fill, "noise_level": noise_level, "width": size[0], "height": size[1]}
+        recipes = self.recipes(prompt, count, seed, options, given)
         images: dict[int, Image] = {}
-        for step in self.steps(recipes):
+        for step in self.steps(recipes, given):
             if step.image is not None:
                 images[step.picture] = step.image
             if on_step is not None:
                 on_step(step)
         return Result([images[i] for i in range(len(recipes))], recipes, self.notes(recipes))
 
+    def given(
+        self,
+        image: Picture | None,
+        mask: Picture | None = None,
+        depth: Picture | None = None,
+        size: tuple[int | None, int | None] = (None, None),
+        resize: Resize = "crop",
+    ) -> tuple[Given, tuple[int | None, int | None]]:
+        """The pictures a call begins with, as the model takes them, and the width and height of what it will draw.
+
+        size: what was asked for; None is the picture's own, if the model can draw it, and for an upscaling model always that.
+        """
+        if image is None and mask is not None:
+            raise KakusanError("a mask without a picture; give the picture too", "マスクだけで画像がありません。画像も渡してください")
+        if image is None:
+            return Given(depth=None if depth is None else depth_tensor(opened(depth, "L"))), size
+        picture = opened(image)
+        factor, usual = self.model.autoencoder.factor, max(self.defaults.width, self.defaults.height)
+        if self.model.variant == "upscaling":
+            whole = (picture.width * factor, picture.height * factor)
+            return Given(to_tensor(picture)), whole
+        width, height = (asked or own for asked, own in zip(size, size_of(picture, factor * self.multiple, usual), strict=True))
+        _check_size("width", "幅", width, factor, factor)
+        _check_size("height", "高さ", height, factor, factor)
+        white = None if mask is None else mask_tensor(fitted(opened(mask, "L"), width, height, resize))
+        near = None if depth is None else depth_tensor(opened(depth, "L"))
+        return Given(to_tensor(fitted(picture, width, height, resize)), white, near), (width, height)
+
+    @property
+    def multiple(self) -> int:
+        """Latent pixels that one pixel of the U-Net's coarsest level is wide: sizes of which none is left over draw best."""
+        return int(2 ** (len(self.model.unet.config.channels) - 1))
+
     def recipes(
-        self, prompt: str | Sequence[str], count: int = 1, seed: int | None = None, given: Mapping[str, object] | None = None
+        self,
+        prompt: str | Sequence[str],
+        count: int = 1,
+        seed: int | None = None,
+        given: Mapping[str, object] | None = None,
+        pictures: Given = NOTHING,
     ) -> list[Recipe]:
         """The complete recipe of every picture a call would make, checked; None values in `given` are the defaults."""
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        pictures = count * len(prompts)
-        if count < 1 or pictures > MOST_PICTURES:
+        total = count * len(prompts)
+        if count < 1 or total > MOST_PICTURES:
             raise KakusanError(
-                f"{pictures} pictures asked for; at least 1 and at most {MOST_PICTURES} in one call",
-                f"{pictures} 枚は描けません。一度に 1 から {MOST_PICTURES} 枚です",
+                f"{total} pictures asked for; at least 1 and at most {MOST_PICTURES} in one call",
+                f"{total} 枚は描けません。一度に 1 から {MOST_PICTURES} 枚です",
             )
         first = secrets.randbelow(2**32) if seed is None else seed
         options = {k: v for k, v in (given or {}).items() if v is not None}
-        base = dataclasses.replace(self.defaults, **options)  # type: ignore[arg-type]
+        asked = mode(self.model, pictures)
+        usual = dataclasses.replace(self.defaults, mode=asked, strength=STRENGTHS.get(asked, 1.0))
+        base = dataclasses.replace(usual, **options)  # type: ignore[arg-type]
         return [
             self.checked(dataclasses.replace(base, prompt=text, seed=first + i))
             for i, text in enumerate(text for text in prompts for _ in range(count))
         ]
 
-    def steps(self, recipes: Sequence[Recipe]) -> Iterator[Step]:
+    def steps(self, recipes: Sequence[Recipe], given: Given = NOTHING) -> Iterator[Step]:
         """Draw the pictures of `recipes` together, yielding after every evaluation: `for step in pipe.steps(recipes): ...`."""
         engine = Engine(self.networks, max_rows=self.max_rows)
-        jobs = [engine.submit(self.task(recipe)) for recipe in recipes]
+        jobs = [engine.submit(self.task(recipe, given)) for recipe in recipes]
         total = sum(self.evaluations(recipe) for recipe in recipes)
         seen, settled = [0] * len(jobs), set[int]()
         while len(settled) < len(jobs):
@@ -151,25 +204,9 @@ class Pipeline:
             raise job.error
         return to_pil(job.result) if job.result is not None else None
 
-    def task(self, recipe: Recipe) -> Task:
-        """The task that draws one recipe, for any engine over `networks`. Raises KakusanError if the model needs more than words."""
-        if variant := self.model.variant:
-            raise KakusanError(
-                f"this model is for {variant}, and text alone is not enough for it; take a model for text to image",
-                f"このモデルは {variant} 用で、文章だけでは描けません。text-to-image 用のモデルを使ってください",
-            )
-        factor, channels = self.model.autoencoder.factor, self.model.autoencoder.config.latent_channels
-        return txt2img(
-            Txt2Img(
-                ids=tuple(self.model.tokenizer.padded(recipe.prompt)),
-                negative_ids=tuple(self.model.tokenizer.padded(recipe.negative)),
-                shape=(channels, recipe.height // factor, recipe.width // factor),
-                sampler=recipe.sampler,
-                sigmas=self.sigmas(recipe),
-                scale=recipe.scale,
-                seed=recipe.seed,
-            )
-        )
+    def task(self, recipe: Recipe, given: Given = NOTHING) -> Task:
+        """The task that draws one recipe, for any engine over `networks`. Raises KakusanError if the model cannot do it."""
+        return task(self.model, recipe, given, self.sigmas(recipe))
 
     @cached_property
     def networks(self) -> dict[str, Callable[..., Tensor]]:
@@ -186,8 +223,8 @@ class Pipeline:
         return (*levels[:-1], self.model.schedule.sigma_final) if recipe.schedule == "leading" else levels
 
     def evaluations(self, recipe: Recipe) -> int:
-        """How many replies a recipe's task will get: text, one for each of the sampler's evaluations, decode."""
-        return 2 + evaluations(recipe.sampler, self.sigmas(recipe))
+        """How many replies a recipe's task will get: one for each of the sampler's evaluations, and those of the other networks."""
+        return CALLS[recipe.mode] + evaluations(recipe.sampler, left(recipe, self.sigmas(recipe)))
 
     def preview(self, latent: Tensor) -> "Image":
         """A picture of an unfinished latent (c h w), decoded in full."""
@@ -211,9 +248,10 @@ class Pipeline:
         """The recipe with its names in full, once everything in it can be done. Raises KakusanError naming what cannot."""
         recipe = dataclasses.replace(recipe, sampler=samplers.named(recipe.sampler), schedule=schedules.named(recipe.schedule))
         sigmas_for(self.model.schedule, recipe.schedule, recipe.steps)
-        factor = self.model.autoencoder.factor * 2 ** (len(self.model.unet.config.channels) - 1)
+        factor = self.model.autoencoder.factor
         for en, ja, value in (("width", "幅", recipe.width), ("height", "高さ", recipe.height)):
-            _check_size(en, ja, value, self.model.autoencoder.factor, factor)
+            _check_size(en, ja, value, factor, factor * self.multiple)
+        check(recipe, self.model)
         if not (math.isfinite(recipe.scale) and abs(recipe.scale) <= 1000):
             raise KakusanError(
                 f"scale is {recipe.scale}; it must be a number up to 1000", f"scale が {recipe.scale} です。1000 以下の数にしてください"
@@ -255,7 +293,8 @@ def load(
         if config is not None or use_ema:
             option = "config" if config is not None else "use_ema"
             raise KakusanError(f"{path}: {option} is for single files, not for folders", f"{path}: {option} は単一ファイル用です")
-        model = read_folder(path, parts=("unet", "text") + (("autoencoder",) if vae is None else ()), dtype=dtype, device=device)
+        parts = [part for part in PARTS if part != "image" and (part != "autoencoder" or vae is None)]
+        model = read_folder(path, parts=parts, dtype=dtype, device=device)
         if vae is not None:
             model.autoencoder = read_vae(vae, scale=model.autoencoder.config.scale, dtype=dtype, device=device)
         if prediction is not None:
@@ -264,8 +303,9 @@ def load(
         model = read_single(path, dtype=dtype, device=device, config=config, use_ema=use_ema, vae=vae, prediction=prediction)
     if dtype is None:
         wakened(model.unet, torch.float32)
-        for network in (model.text, model.autoencoder):
-            lent(network, torch.float32)
+        for network in (model.text, model.autoencoder, model.depth):
+            if network is not None:
+                lent(network, torch.float32)
     return Pipeline(model, hash_=folder_hash(path / "unet") if path.is_dir() else "")
 
 

@@ -14,15 +14,17 @@ from .depth2img import Depth2Img, depth2img
 from .drawing import Drawing
 from .img2img import Img2Img, img2img
 from .inpaint import Inpaint, inpaint, inpaint_seeing
-from .recipe import Recipe
+from .recipe import FILLS, Recipe
 from .txt2img import Txt2Img, txt2img
 from .upscale import Upscale, upscale
 
 Mode = Literal["txt2img", "img2img", "inpaint", "depth2img", "upscale"]
 NEEDS: Mapping[str, Mode] = {"inpainting": "inpaint", "depth": "depth2img", "upscaling": "upscale"}
 """The one thing a model of a variant can do."""
-CALLS: Mapping[Mode, int] = {"txt2img": 2, "img2img": 3, "inpaint": 4, "depth2img": 4, "upscale": 2}
+CALLS: Mapping[str, int] = {"txt2img": 2, "img2img": 3, "inpaint": 4, "depth2img": 4, "upscale": 2}
 """How many network calls a task makes at most, besides the U-Net's: text, decoder, encoder, depth."""
+STRENGTHS: Mapping[Mode, float] = {"img2img": 0.75, "depth2img": 0.8}
+"""How much of a picture is drawn anew unless asked otherwise: all of it where a mask says where, or there is none."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,9 @@ class Given:
     image: Tensor | None = None
     mask: Tensor | None = None
     depth: Tensor | None = None
+
+
+NOTHING = Given()
 
 
 def mode(model: Model, given: Given) -> Mode:
@@ -65,7 +70,7 @@ def task(model: Model, recipe: Recipe, given: Given, levels: Sigmas) -> Task:
     if image is None:
         shape = (model.autoencoder.config.latent_channels, recipe.height // factor, recipe.width // factor)
         return txt2img(Txt2Img(ids, negative, shape, recipe.sampler, levels, recipe.scale, recipe.seed))
-    how = Drawing(ids, negative, recipe.sampler, left(recipe, asked, levels), recipe.scale)
+    how = Drawing(ids, negative, recipe.sampler, left(recipe, levels), recipe.scale)
     if asked == "inpaint" and given.mask is not None:
         request = Inpaint(image, given.mask, how, recipe.seed, factor, recipe.fill, whole=recipe.strength == 1)
         return (inpaint_seeing if model.variant == "inpainting" else inpaint)(request)
@@ -77,9 +82,25 @@ def task(model: Model, recipe: Recipe, given: Given, levels: Sigmas) -> Task:
     return img2img(Img2Img(image, how, recipe.seed))
 
 
-def left(recipe: Recipe, asked: Mode, levels: Sigmas) -> Sigmas:
+def left(recipe: Recipe, levels: Sigmas) -> Sigmas:
     """The noise levels that a recipe's strength leaves of its schedule, at least one step."""
-    if asked in ("txt2img", "upscale"):
+    if recipe.mode in ("txt2img", "upscale"):
         return levels
     kept = schedules.strength(levels, recipe.strength)
     return kept if len(kept) > 1 else tuple(levels[-2:])
+
+
+def check(recipe: Recipe, model: Model) -> None:
+    """Raises KakusanError on a strength, a fill or a level of noise that cannot be."""
+    schedules.strength((1.0, 0.0), recipe.strength)
+    if recipe.fill not in FILLS:
+        known = ", ".join(FILLS)
+        raise KakusanError(
+            f"fill is {recipe.fill!r}; it must be one of {known}", f"fill が {recipe.fill!r} です。{known} のどれかにしてください"
+        )
+    most = min(model.unet.config.class_labels, (model.low_noise or model.schedule).steps) - 1
+    if recipe.mode == "upscale" and not 0 <= recipe.noise_level <= most:
+        raise KakusanError(
+            f"noise level is {recipe.noise_level}; it must be from 0 to {most}",
+            f"noise level が {recipe.noise_level} です。0 から {most} の間にしてください",
+        )
