@@ -8,7 +8,7 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-PICTURES = {"first-pictures": 8}
+PICTURES = {"first-pictures": 8, "stable-diffusion-with-diffusers-names": 6}
 JAPANESE = re.compile("[ぁ-んァ-ヴ一-龯]")
 
 
