@@ -317,6 +317,7 @@ FILES: dict[str, Hostile] = {
     "an entry twice": Hostile(listed_twice, "'a/data.pkl' is there twice"),
     "entries that overlap": Hostile(overlapping, "overlaps another entry"),
     "an encrypted entry": Hostile(lambda _: both(6, 8, b"\1\0"), "is encrypted or unusual"),
+    "an entry of times to come": Hostile(patched(central(6), b"\xff\0"), "is encrypted or unusual"),
     "a header of another name": Hostile(patched(local(30), b"archive/data/9"), "'archive/data/0' has a header unlike the directory"),
     "a header of another size": Hostile(patched(local(22), struct.pack("<I", 15)), "'archive/data/0' has a header unlike the directory"),
     "a header of another method": Hostile(patched(local(8), b"\x08\0"), "'archive/data/0' has a header unlike the directory"),

@@ -16,6 +16,7 @@ NAME = 512
 """The longest name of an entry, in bytes."""
 END, END64, LOCATOR = struct.Struct("<4s4H2IH"), struct.Struct("<4sQ2H2I4Q"), struct.Struct("<4sIQI")  # 4.3.16, 4.3.14, 4.3.15
 CENTRAL, LOCAL = struct.Struct("<4s6H3I5H2I"), struct.Struct("<4s5H3I2H")  # 4.3.12, 4.3.7
+NEWEST = 63  # 6.3, the last version of the format (4.4.3)
 DESCRIBED, UTF8 = 1 << 3, 1 << 11  # flags: sizes follow the data; names are UTF-8 (4.4.4)
 ALL = (1 << 32) - 1  # "see the 64-bit field"
 
@@ -98,13 +99,13 @@ def _listed(data: mmap | bytes, count: int, start: int, size: int) -> list[_List
         if at + CENTRAL.size > end or data[at : at + 4] != b"PK\1\2":
             raise RefusedError("the zip directory is damaged", "zip の目次が壊れています")
         fields = CENTRAL.unpack_from(data, at)
-        _, _, _, flags, method, _, _, checksum, packed, unpacked, name_size, extra_size, comment_size, disk, _, _, header = fields
+        _, _, version, flags, method, _, _, checksum, packed, unpacked, name_size, extra_size, comment_size, disk, _, _, header = fields
         at += CENTRAL.size
         name, extra = data[at : at + name_size], data[at + name_size : at + name_size + extra_size]
         at += name_size + extra_size + comment_size
         if at > end or name_size > NAME or disk:
             raise RefusedError("the zip directory is damaged", "zip の目次が壊れています")
-        _check_plain(name, flags, method)
+        _check_plain(name, version, flags, method)
         unpacked, packed, header = _widened([unpacked, packed, header], extra)
         if packed != unpacked:
             raise RefusedError(f"{shown(_text(name))} has two sizes", f"{shown(_text(name))} の大きさが 2 通りあります")
@@ -130,13 +131,12 @@ def _entry(data: mmap | bytes, listed: _Listed, name: str) -> Entry:
     return Entry(at + name_size + extra_size, listed.size, listed.checksum)
 
 
-def _check_plain(name: bytes, flags: int, method: int) -> None:
+def _check_plain(name: bytes, version: int, flags: int, method: int) -> None:
+    text = shown(_text(name))
     if method:
-        raise RefusedError(
-            f"{shown(_text(name))} is compressed (method {method})", f"{shown(_text(name))} が圧縮されています (方式 {method})"
-        )
-    if flags & ~(DESCRIBED | UTF8):
-        raise RefusedError(f"{shown(_text(name))} is encrypted or unusual", f"{shown(_text(name))} が暗号化されているか特殊です")
+        raise RefusedError(f"{text} is compressed (method {method})", f"{text} が圧縮されています (方式 {method})")
+    if version > NEWEST or flags & ~(DESCRIBED | UTF8):
+        raise RefusedError(f"{text} is encrypted or unusual", f"{text} が暗号化されているか特殊です")
 
 
 def _widened(fields: list[int], extra: bytes) -> list[int]:
