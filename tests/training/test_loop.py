@@ -161,3 +161,14 @@ def test_every_recipe_that_ships_can_be_read_and_a_wrong_key_is_named() -> None:
         build(Recipe, {"diffusion": {"chanels": [1]}}, "here")
     with pytest.raises(FileError, match=r"no such settings; the ones that ship are .*embedded-cpu"):
         read_recipe("nothing-like-it")
+
+
+def test_a_run_may_begin_with_anothers_averaged_weights(tmp_path: Path) -> None:
+    first, _ = fit(Line(), replace(SETTINGS, steps=5), tmp_path / "first")
+    second, _ = fit(Line(), replace(SETTINGS, steps=1, rate=0.0, warmup=0), tmp_path / "second", start=tmp_path / "first")
+    for a, b in zip(first.parameters(), second.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-7)
+    _, complete = fit(Line(), replace(SETTINGS, steps=1, rate=0.0), tmp_path / "second", start=tmp_path / "nowhere")
+    assert complete, "what is resumed does not begin anew"
+    with pytest.raises(FileError, match="nowhere"):
+        fit(Line(), SETTINGS, tmp_path / "third", start=tmp_path / "nowhere")

@@ -11,14 +11,16 @@ from scipy.stats import spearmanr
 
 from data.sprites import synthetic_pack
 from kakusan.data.pictures import Chance, save_pack
+from kakusan.formats.folder import read_folder
 from kakusan.formats.model import Model
 from kakusan.schedules import sigmas_for
 from kakusan.tasks.drawing import Drawing
 from kakusan.tasks.inpaint import Inpaint, inpaint_seeing
+from kakusan.training.card import STOP, relative_card
 from kakusan.training.depth import rank_correlation
 from kakusan.training.details import FACTOR, cut
 from kakusan.training.drawn import drawn
-from kakusan.training.embedded import Making
+from kakusan.training.embedded import Making, export, stages
 from kakusan.training.inpainting import InpaintingTraining, beside
 from kakusan.training.masks import KINDS, mask, mask_of
 from kakusan.training.pool import Pool, Stream
@@ -32,7 +34,7 @@ from kakusan.training.settings import (
     UpscalingSettings,
 )
 from kakusan.training.upscaling import LOW_NOISE, UpscalingTraining
-from kakusan.training.variants import VARIANTS, run_variant
+from kakusan.training.variants import VARIANTS, export_beside, run_variant
 
 SHORT = Optimiser(steps=2, batch=4, warmup=1, save_every=1, log_every=1, sheet_every=100)
 UNET = DiffusionSettings(channels=(16, 32), attention=(True, True), heads=2, norm_groups=4, optimiser=SHORT)
@@ -107,6 +109,28 @@ def test_stopped_after_every_step_it_is_the_same(base: Making, made: dict[str, M
     for network in ("unet", "autoencoder"):
         whole, parts = getattr(made[name], network).state_dict(), getattr(model, network).state_dict()
         assert all(torch.equal(whole[key], parts[key]) for key in whole), network
+
+
+def test_a_relatives_folder_holds_what_is_its_own(base: Making, made: dict[str, Model], tmp_path: Path) -> None:
+    whole = base.run()
+    assert whole is not None
+    export(whole, tmp_path / "base", "# base")
+    own = {"inpainting": {"unet"}, "upscaling": {"unet", "vae"}}
+    for name, networks in own.items():
+        text = relative_card(made[name], "mini", stages(base.folder, VARIANTS[name]))
+        export_beside(made[name], tmp_path / name, tmp_path / "base", text)
+        assert {part.parent.name for part in (tmp_path / name).glob("*/*.safetensors")} == networks
+        ours = read_folder(tmp_path / name, dtype=torch.float32)
+        assert ours.variant == name
+        assert ours.low_noise == made[name].low_noise
+        for network in ("unet", "autoencoder", "text"):
+            for key, tensor in getattr(made[name], network).state_dict().items():
+                assert torch.equal(getattr(ours, network).state_dict()[key], tensor.half().float()), (network, key)
+        assert f"{name} 2 steps" in ours.card
+        assert STOP in ours.card
+    (tmp_path / "base" / "text_encoder" / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"config\.json"):
+        export_beside(made["inpainting"], tmp_path / "inpainting", tmp_path / "base", "# other")
 
 
 def test_masks_hide_what_their_kind_says() -> None:

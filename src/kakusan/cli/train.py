@@ -39,16 +39,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--now", action="store_true", help=tr("do not train: take the last checkpoint", "学習せず、最後のチェックポイントを使う")
     )
     parser.add_argument("--export", type=Path, help=tr("write the finished model folder here", "完成したモデルフォルダの書き出し先"))
+    parser.add_argument(
+        "--base",
+        type=Path,
+        default=Path("build/model"),
+        help=tr("the exported base, whose parts inpainting, depth and upscaling share", "共通部分を持つ、書き出し済みの基本モデル"),
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Train; 0 when the part is complete, also when --stop-after ended the session early."""
     import torch
 
-    from ..training.card import card
+    from ..training.card import card, relative_card
     from ..training.embedded import Making, export, stages
     from ..training.settings import read_recipe
-    from ..training.variants import VARIANTS, run_variant
+    from ..training.variants import VARIANTS, export_beside, run_variant
 
     device = ("cuda" if torch.cuda.is_available() else "cpu") if args.device == "auto" else args.device
     recipe = read_recipe(args.config)
@@ -64,6 +70,10 @@ def run(args: argparse.Namespace) -> int:
         )
         return 0
     if args.export is not None:
-        export(model, args.export, card(model, recipe, args.config, stages(args.folder)))
+        if args.part in VARIANTS:
+            text = relative_card(model, args.config, stages(args.folder, VARIANTS[args.part]))
+            export_beside(model, args.export, args.base, text)
+        else:
+            export(model, args.export, card(model, recipe, args.config, stages(args.folder)))
         print(args.export)
     return 0

@@ -101,6 +101,68 @@ def card(model: Model, recipe: Recipe, config: str, stages: Mapping[str, Mapping
     )
 
 
+RELATIVE = """---
+license: apache-2.0
+language: [en, ja]
+pipeline_tag: {tag}
+---
+
+# {name}
+
+The embedded model's relative that sees {sees}: a U-Net of {inputs} channels in the exact form of {form}, beginning with the base's
+weights made narrower where it could, trained by `kakusan train {variant} --config {config}`. It lies beside the base and shares
+{shared} with it (kakusan.json, "shares"): `kakusan convert` writes it as one whole folder.
+
+| part | parameters |
+|---|---|
+| U-Net, channels {channels} | {unet:,} |{more}
+
+It knows the things, backgrounds and words that the base knows (see its card), and nothing else; what is said there about
+small features holds here too, and more so: this U-Net is narrower.
+
+## How well it does
+
+Measured by `python benchmarks/relatives.py` on scenes that no training picture showed.
+
+{start}
+not measured yet
+{stop}
+
+## How it was made
+
+CPU: {stages}. The pictures, their exact masks, depths and small and large versions come from the project's generator; drawings and
+licences are those of the base's card.
+"""
+SEES = {
+    "inpainting": ("a mask and what it leaves of a picture", "Stable Diffusion's inpainting models", "image-to-image"),
+    "depth": ("depth", "Stable Diffusion 2's depth model", "image-to-image"),
+    "upscaling": ("a small picture, and draws it four times as large", "Stable Diffusion's x4 upscaler", "image-to-image"),
+}
+
+
+def relative_card(model: Model, config: str, stages: Mapping[str, Mapping[str, float]]) -> str:
+    """The card of a relative, with a place for figures. stages: steps and minutes of its own stages."""
+    sees, form, tag = SEES[model.variant]
+    own = {"autoencoder, for details": model.autoencoder} if model.variant == "upscaling" else {"depth network": model.depth}
+    rows = [f"\n| {name} | {_count(part):,} |" for name, part in own.items() if part is not None]
+    return RELATIVE.format(
+        tag=tag,
+        name=model.name,
+        sees=sees,
+        inputs=model.unet.config.in_channels,
+        form=form,
+        variant=model.variant,
+        config=config,
+        shared="the text tower and tokenizer" if model.variant == "upscaling" else "the text tower, tokenizer and autoencoder",
+        channels=" ".join(map(str, model.unet.config.channels)),
+        unet=_count(model.unet),
+        more="".join(rows),
+        start=START,
+        stop=STOP,
+        stages=", ".join(f"{name} {facts['steps']:,} steps in {facts['minutes']} minutes" for name, facts in stages.items()),
+    )
+
+
 def write_figures(path: Path, figures: str) -> None:
     """Put a table into the card's place for figures. Raises ValueError if the file has no such place."""
     text = path.read_text(encoding="utf-8")

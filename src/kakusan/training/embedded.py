@@ -5,6 +5,7 @@ Every stage resumes where it was, and is skipped once it is complete: run the sa
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -171,7 +172,7 @@ def export(model: Model, destination: Path, text: str) -> None:
     write_folder(dataclasses.replace(model, card=text), destination, dtype=torch.float16, replace=True)
 
 
-def stages(folder: Path) -> dict[str, dict[str, float]]:
+def stages(folder: Path, names: Sequence[str] = STAGES) -> dict[str, dict[str, float]]:
     """Steps and minutes of each stage of a run, so far."""
-    found = {name: checkpoint.load(folder / name) for name in STAGES}
+    found = {name: checkpoint.load(folder / name) for name in names}
     return {name: {"steps": got[1]["step"], "minutes": round(got[1]["seconds"] / 60, 1)} for name, got in found.items() if got}

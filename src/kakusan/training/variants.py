@@ -4,14 +4,18 @@ Each adds stages of its own to a run whose autoencoder and towers are complete; 
 the autoencoder are the base's.
 """
 
-import dataclasses
+import filecmp
+import os
+import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from ..data.pictures import WORLDS, Pictures, load_pack
+from ..formats.folder import SHARES, write_folder
 from ..formats.model import Model
 from ..models.autoencoder import Autoencoder
 from ..models.dpt import Dpt
@@ -25,8 +29,10 @@ from .pool import Pool, Stream
 from .slimmer import slimmed
 from .upscaling import LOW_NOISE, UpscalingTraining
 
-VARIANTS = ("inpainting", "depth", "upscaling")
-ESTIMATOR, DETAILS = 0.2, 0.4  # of the minutes of a variant
+VARIANTS = {"inpainting": ("inpainting",), "depth": ("estimator", "depth"), "upscaling": ("details", "upscaling")}
+"""The relatives, and the stages that each adds to a run."""
+SHARED = ("text_encoder", "tokenizer", "image_encoder", "vae")
+ESTIMATOR, DETAILS = 0.3, 0.4  # of the minutes of a variant
 
 
 def run_variant(making: Making, name: str, now: bool = False) -> Model | None:
@@ -72,11 +78,23 @@ def upscaling(making: Making, prepared: Prepared, now: bool) -> Model | None:
     autoencoder = making.trained(details, settings.autoencoder.optimiser, DETAILS, now=now)
     if autoencoder is None:
         return None
-    autoencoder.config = dataclasses.replace(autoencoder.config, scale=detail_scale(details, autoencoder))
-    model = dataclasses.replace(prepared.model, autoencoder=autoencoder, low_noise=LOW_NOISE)
+    autoencoder.config = replace(autoencoder.config, scale=detail_scale(details, autoencoder))
+    model = replace(prepared.model, autoencoder=autoencoder, low_noise=LOW_NOISE)
     training = UpscalingTraining(settings, making.pool, large, model, prepared.captions)
     unet = making.trained(training, settings.unet.optimiser, 1 - DETAILS, now=now)
-    return None if unet is None else dataclasses.replace(model, unet=unet)
+    return None if unet is None else replace(model, unet=unet)
+
+
+def export_beside(model: Model, destination: Path, base: Path, text: str) -> None:
+    """Write a relative's folder, with its card, without what is the same, byte for byte, in the base's folder."""
+    shares = {name: os.path.relpath(base / name, destination) for name in SHARED if name != "vae" or model.variant != "upscaling"}
+    write_folder(replace(model, card=text, settings={**model.settings, SHARES: shares}), destination, torch.float16, replace=True)
+    for name in shares:
+        files = [file.relative_to(destination) for file in (destination / name).iterdir()]
+        _, other, missing = filecmp.cmpfiles(destination, base, files, shallow=False)
+        if other or missing:
+            raise ValueError(f"{[*other, *missing]} of {destination} are not those of {base}: export the base of the same run first")
+        shutil.rmtree(destination / name)
 
 
 def begin_with(stage: Path, module: nn.Module, wide: Sequence[int], narrow: Sequence[int]) -> None:
@@ -90,7 +108,7 @@ def begin_with(stage: Path, module: nn.Module, wide: Sequence[int], narrow: Sequ
 def finished(making: Making, prepared: Prepared, unet: UNet | None) -> Model | None:
     """A relative whose other networks are the base's."""
     decoder = None if unet is None else making.decoder(prepared.model.autoencoder, now=True)
-    return None if unet is None or decoder is None else dataclasses.replace(prepared.model, unet=unet, autoencoder=decoder)
+    return None if unet is None or decoder is None else replace(prepared.model, unet=unet, autoencoder=decoder)
 
 
 def detail_scale(details: DetailTraining, autoencoder: Autoencoder) -> float:

@@ -1,0 +1,186 @@
+"""How well the embedded relatives do what they are for, judged by what the picture generator knows exactly.
+
+    python benchmarks/relatives.py inpainting                   # needs the drawings (make pictures) and build/judge.safetensors
+    python benchmarks/relatives.py depth upscaling --limit 40 --models build/models
+
+Scenes are those that no training picture showed. inpainting: the thing is hidden and another asked for. depth: a thing is asked for
+in the place and shape of another. upscaling: small pictures of the generator drawn four times as large, against bicubic.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import kakusan
+from kakusan.data.pictures import WORLDS, Chance, Pictures, Scene, load_pack
+from kakusan.evaluation.judge import Judge, load_judge, truth
+from kakusan.formats.model import Model
+from kakusan.tasks.depth2img import shown
+from kakusan.training.autoencoder import psnr, reconstruct
+from kakusan.training.card import write_figures
+from kakusan.training.depth import rank_correlation
+from kakusan.training.diffusion import Sample
+from kakusan.training.drawn import drawn
+from kakusan.training.inpainting import beside
+from kakusan.training.masks import mask_of
+from kakusan.training.sheets import save_sheet
+from kakusan.training.upscaling import LOW_NOISE
+
+FIRST = 4_000_000
+SCALES = {"inpainting": 3.0, "depth": 3.0, "upscaling": 1.0}
+
+
+def main() -> None:
+    """Judge each relative, print and save."""
+    args = arguments()
+    pack = load_pack(args.pack)
+    for name in args.which:
+        folder = args.models / f"embedded-{name}"
+        model = kakusan.load(folder, device="cpu").model
+        known = replace(WORLDS["small"], concepts=tuple(model.settings["concepts"]))
+        pictures = Pictures(pack, known, seed=77)
+        if name == "inpainting":
+            rows = inpainting(model, pictures, load_judge(args.judge), args.limit, args.sheets)
+        elif name == "depth":
+            rows = depth(model, pictures, Pictures(pack, WORLDS["full"], seed=77), load_judge(args.judge), args.limit, args.sheets)
+        else:
+            rows = upscaling(model, pictures, args.limit, args.sheets)
+        print("\n".join([f"# {name}", *rows]))
+        if args.cards:
+            write_figures(folder / "README.md", "\n".join(rows))
+
+
+def inpainting(model: Model, pictures: Pictures, judge: Judge, limit: int, sheets: Path) -> list[str]:
+    """A thing is hidden, with a margin, and another asked for in its place; and everything is hidden and the whole asked for."""
+    scenes = [pictures.spec(FIRST + i) for i in range(2 * limit)]
+    asked = [
+        replace(scene, things=(replace(other.things[0], colour=None),)) for scene, other in zip(scenes[:limit], scenes[limit:], strict=True)
+    ]
+    rendered = pictures.render(scenes[:limit], 64)
+    covers = rendered.masks.sum(1).clamp(0, 1)
+    rows = ["| hidden | object | background | kept (PSNR, dB) |", "|---|---|---|---|"]
+    shown_rows = [rendered.image[:16]]
+    for kind in ("thing", "everything"):
+        masks = torch.stack([mask_of(kind, cover, Chance(3, i)) for i, cover in enumerate(covers)])[:, None]
+        images = in_parts(model, Sample(torch.zeros(limit, 4, 16, 16), beside_of(model, rendered.image, masks)), texts(pictures, asked))
+        found, right = judge.answers(images), truth(asked)
+        shares = [share(found[question], right[question]) for question in ("object", "background")]
+        kept = "-" if kind == "everything" else f"{psnr(images * (1 - masks), rendered.image * (1 - masks)):.1f}"
+        rows.append(f"| {'the thing' if kind == 'thing' else kind} | {shares[0]:.3f} ({limit}) | {shares[1]:.3f} ({limit}) | {kept} |")
+        shown_rows += [torch.where(masks > 0.5, torch.zeros(()), rendered.image)[:16], images[:16]]
+    rebuilt = psnr(reconstruct(model.autoencoder, rendered.image), rendered.image)
+    save_sheet(torch.cat(shown_rows), sheets / "embedded-inpainting.png", columns=16, cell=64)
+    return [
+        *rows,
+        "",
+        f"Kept: what was not hidden, as the model itself draws it ({rebuilt:.1f} dB is the autoencoder's own loss); kakusan "
+        "gives those pixels back bit for bit.",
+    ]
+
+
+def depth(model: Model, pictures: Pictures, full: Pictures, judge: Judge, limit: int, sheets: Path) -> list[str]:
+    """The order of depths: found in pictures of the generator's whole world, and kept in pictures drawn by the exact depth of others."""
+    estimator = model.depth
+    assert estimator is not None
+    many = [full.render([full.spec(9_500_000 + i + k) for k in range(50)], 64) for i in range(0, 200, 50)]
+    with torch.inference_mode():
+        order = torch.cat([rank_correlation(estimator(part.image), part.depth) for part in many])
+    scenes = [pictures.spec(FIRST + i) for i in range(2 * limit)]
+    asked = [
+        replace(scene, things=(replace(other.things[0], colour=None),)) for scene, other in zip(scenes[:limit], scenes[limit:], strict=True)
+    ]
+    rows = ["| asked for | object | background | order of depths kept (rank correlation) |", "|---|---|---|---|"]
+    rendered = pictures.render(scenes[:limit], 64)
+    seen = torch.stack([shown(each, (16, 16)) for each in rendered.depth])
+    shown_rows = [rendered.image[:16], rendered.depth[:16, None].expand(-1, 3, -1, -1) * 2 - 1]
+    for name, wanted in (("the thing itself", scenes[:limit]), ("another in its shape", asked)):
+        images = in_parts(model, Sample(torch.zeros(limit, 4, 16, 16), seen), texts(pictures, wanted))
+        found, right = judge.answers(images), truth(wanted)
+        with torch.inference_mode():
+            kept = rank_correlation(estimator(images), rendered.depth).mean().item()
+        shares = [share(found[question], right[question]) for question in ("object", "background")]
+        rows.append(f"| {name} | {shares[0]:.3f} ({limit}) | {shares[1]:.3f} ({limit}) | {kept:.3f} |")
+        shown_rows.append(images[:16])
+    save_sheet(torch.cat(shown_rows), sheets / "embedded-depth.png", columns=16, cell=64)
+    return [
+        *rows,
+        "",
+        f"The depth network by itself: rank correlation {order.mean():.3f} with the exact depth of 200 pictures of the "
+        "generator's whole world (several things, landscapes).",
+    ]
+
+
+def upscaling(model: Model, pictures: Pictures, limit: int, sheets: Path) -> list[str]:
+    """Pictures of 64 pixels as 256, against the same scenes rendered at 256."""
+    scenes = [pictures.spec(FIRST + i) for i in range(limit)]
+    small, large = pictures.render(scenes, 64).image, pictures.render(scenes, 256).image
+    cubic = F.interpolate(small, size=(256, 256), mode="bicubic").clamp(-1, 1)
+    rows = ["| way | PSNR, dB |", "|---|---|", f"| bicubic | {psnr(cubic, large):.2f} |"]
+    images = {}
+    for level in (0, 20):
+        noise = torch.randn(small.shape, generator=torch.Generator().manual_seed(0))
+        a = LOW_NOISE.alphas_cumprod()[level] if level else 1.0
+        low = a**0.5 * small + (1 - a) ** 0.5 * noise
+        sample = Sample(torch.zeros(limit, 4, 64, 64), low, torch.full((limit,), level))
+        images[level] = in_parts(model, sample, texts(pictures, scenes), size=4)
+        rows.append(f"| this model, noise level {level} | {psnr(images[level], large):.2f} |")
+    rows.append(f"| its autoencoder alone (the most it can reach) | {psnr(reconstructed(model, large), large):.2f} |")
+    save_sheet(torch.cat([cubic[:6], images[0][:6], large[:6]]), sheets / "embedded-upscaling.png", columns=6, cell=256)
+    return [*rows, "", f"{limit} pictures of the generator, 64 to 256 pixels."]
+
+
+def reconstructed(model: Model, images: Tensor) -> Tensor:
+    """Pictures through the autoencoder, a few at a time."""
+    return torch.cat([reconstruct(model.autoencoder, part) for part in torch.split(images, 4)])
+
+
+def beside_of(model: Model, images: Tensor, masks: Tensor) -> Tensor:
+    """What an inpainting U-Net sees, in its units."""
+    seen = beside(model, images, masks)
+    return torch.cat([seen[:, :1], seen[:, 1:] * model.autoencoder.config.scale], 1)
+
+
+def texts(pictures: Pictures, scenes: list[Scene]) -> list[str]:
+    """One caption of each scene that names its background."""
+    said = []
+    for scene in scenes:
+        options = [caption.text for caption in pictures.say(scene, "en", 20) if caption.background]
+        said.append(options[0])
+    return said
+
+
+def in_parts(model: Model, sample: Sample, captions: list[str], size: int = 20) -> Tensor:
+    """Pictures of captions, some at a time; picture i has seed 1 + i."""
+    parts = []
+    for start in range(0, len(captions), size):
+        rows = slice(start, start + size)
+        with torch.inference_mode():
+            states = model.text(torch.tensor([model.tokenizer.padded(text) for text in captions[rows]]))
+        parts.append(drawn(model, model.unet, states, sample.rows(rows), scale=SCALES[model.variant], seed=1 + start))
+    return torch.cat(parts)
+
+
+def share(found: list[str], right: list[str]) -> float:
+    """How many are the same."""
+    return sum(a == b for a, b in zip(found, right, strict=True)) / len(right)
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("which", nargs="*", choices=list(SCALES), default=list(SCALES))
+    parser.add_argument("--models", type=Path, default=Path(kakusan.__file__).parent, help="where embedded-inpainting and the others lie")
+    parser.add_argument("--pack", type=Path, default=Path("build/pictures/sprites.npz"))
+    parser.add_argument("--judge", type=Path, default=Path("build/judge.safetensors"))
+    parser.add_argument("--limit", type=int, default=100, help="scenes of each kind")
+    parser.add_argument("--sheets", type=Path, default=Path("build"), help="where sheets to look at are written")
+    parser.add_argument("--cards", action="store_true", help="write the figures into the models' cards")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
