@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 
+import torch
+
 from formats.tiny import randomise, tiny_model
 from kakusan.formats.model import Model
 from kakusan.models.autoencoder import Autoencoder, AutoencoderConfig
+from kakusan.models.dpt import Dpt, DptConfig
 from kakusan.models.unet import UNet, UNetConfig
 from kakusan.schedules import NoiseSchedule
 
@@ -15,7 +18,7 @@ def tiny_variant(variant: str) -> Model:
     """A model without an image tower."""
     model = tiny_model(towers=False, channels_in={"": 4, "inpainting": 9, "depth": 5, "upscaling": 7}[variant])
     if variant != "upscaling":
-        return replace(model, schedule=NoiseSchedule(), settings={})
+        return replace(model, schedule=NoiseSchedule(), settings={}, depth=tiny_depth() if variant == "depth" else None)
     unet = UNetConfig(
         in_channels=7,
         channels=(32, 64, 64),
@@ -33,3 +36,14 @@ def tiny_variant(variant: str) -> Model:
     randomise(upscaler.autoencoder)
     noise = NoiseSchedule(beta_start=0.0001, beta_end=0.02)
     return replace(upscaler, schedule=replace(noise, prediction="v_prediction"), low_noise=noise)
+
+
+def tiny_depth() -> Dpt:
+    """A depth network of random weights."""
+    torch.manual_seed(3)
+    sizes = {"norm_groups": 4, "width": 24, "layers": 3, "heads": 3, "feedforward": 40, "taps": (1, 2), "fusion": 16}
+    network = Dpt(DptConfig(size=64, stem=8, stages=(32, 64, 96), blocks=(2, 2, 1), **sizes))  # type: ignore[arg-type]
+    for p in network.parameters():
+        torch.nn.init.normal_(p, std=0.2)
+    torch.nn.init.uniform_(network.head_out.weight)  # from 0, so that depths are, and the last ReLU lets them pass
+    return network

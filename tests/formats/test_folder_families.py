@@ -30,7 +30,7 @@ BESIDE = {
     "x4": "upscaling",
 }
 CLASSES = {"": "Pipeline", "inpainting": "InpaintPipeline", "depth": "Depth2ImgPipeline", "upscaling": "UpscalePipeline"}
-STEMS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
+STEMS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model", "depth_estimator": "model"}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,8 @@ def hollow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 (path / family / name).parent.mkdir(parents=True, exist_ok=True)
                 write_json(path / family / name, settings(family, name))
         for part, stem in STEMS.items():
-            write_hollow(path / family / part / f"{stem}.safetensors", FOLDERS[family]["tensors"][part])
+            if part in FOLDERS[family]["tensors"]:
+                write_hollow(path / family / part / f"{stem}.safetensors", FOLDERS[family]["tensors"][part])
         (path / family / "tokenizer").mkdir()
         tiny_model().tokenizer.save(path / family / "tokenizer")
     yield path
@@ -54,6 +55,7 @@ def hollow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_released_folders_open_at_their_true_size(family: str, hollow: Path) -> None:
     model = read_folder(hollow / family)
     networks = {"unet": model.unet, "vae": model.autoencoder, "text_encoder": model.text}
+    networks |= {"depth_estimator": model.depth} if family == "sd2-depth" else {}
     assert {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()} == {
         name: FOLDERS[family]["params"][name] for name in networks
     }
@@ -72,6 +74,7 @@ def test_released_tensors_are_exactly_ours(family: str, hollow: Path) -> None:
         (parts.UNET, model.unet, "unet"),
         (parts.AUTOENCODER, model.autoencoder, "vae_modern"),
         (parts.TEXT, model.text, "text_encoder"),
+        *([(parts.DEPTH, model.depth, "depth_estimator")] if model.depth is not None else []),
     ):
         state = network.state_dict()
         ours = {
@@ -89,13 +92,12 @@ def test_diffusers_opens_every_family(variant: str, tmp_path: Path) -> None:
     model = tiny_variant(variant)
     write_folder(model, tmp_path / "tiny", torch.float32)
     ours = read_folder(tmp_path / "tiny")
-    for name in ("unet", "autoencoder", "text"):
+    for name in ("unet", "autoencoder", "text", *(["depth"] if variant == "depth" else [])):
         assert_same_weights(getattr(ours, name), getattr(model, name), torch.float32)
         assert getattr(ours, name).config == getattr(model, name).config
     assert (ours.schedule, ours.low_noise, ours.settings, ours.variant) == (model.schedule, model.low_noise, model.settings, variant)
     index = json.loads((tmp_path / "tiny" / "model_index.json").read_text())
-    given = {"depth_estimator": None, "feature_extractor": None} if variant == "depth" else {}
-    theirs = getattr(diffusers, index["_class_name"]).from_pretrained(tmp_path / "tiny", local_files_only=True, **given)
+    theirs = getattr(diffusers, index["_class_name"]).from_pretrained(tmp_path / "tiny", local_files_only=True)
     assert type(theirs).__name__.removeprefix("StableDiffusion") == CLASSES[variant]
     ours, theirs = read_folder(tmp_path / "tiny", dtype=torch.float64), theirs.to(torch.float64)
     torch.manual_seed(1)
@@ -108,6 +110,12 @@ def test_diffusers_opens_every_family(variant: str, tmp_path: Path) -> None:
     image = torch.randn(1, 3, 32, 32, dtype=torch.float64)
     assert_equal(ours.autoencoder.encode(image)[0], theirs.vae.encode(image).latent_dist.mean)
     assert theirs.vae.config.scaling_factor == ours.autoencoder.config.scale
+    if variant == "depth":
+        assert ours.depth is not None
+        image = torch.randn(1, 3, 64, 64, dtype=torch.float64)
+        assert_equal(ours.depth(image), theirs.depth_estimator(image).predicted_depth)
+        assert ours.depth.config == model.depth.config
+        assert theirs.feature_extractor.size == {"height": 64, "width": 64}
     if variant == "upscaling":
         assert theirs.config.max_noise_level == 40
         assert ours.low_noise is not None
@@ -161,13 +169,52 @@ def test_an_upscaler_needs_its_second_schedule(tmp_path: Path) -> None:
 def test_we_open_what_diffusers_saves_of_every_family(variant: str, tmp_path: Path) -> None:
     model = tiny_variant(variant)
     write_folder(model, tmp_path / "ours", torch.float32)
-    given = {"depth_estimator": None, "feature_extractor": None} if variant == "depth" else {}
-    theirs = diffusers.DiffusionPipeline.from_pretrained(tmp_path / "ours", local_files_only=True, **given)
+    theirs = diffusers.DiffusionPipeline.from_pretrained(tmp_path / "ours", local_files_only=True)
     theirs.save_pretrained(tmp_path / "theirs")
     again = read_folder(tmp_path / "theirs")
     assert again.variant == variant
     assert_same_weights(again.unet, model.unet, torch.float32)
     assert (again.schedule, again.low_noise) == (model.schedule, model.low_noise)
+    if model.depth is not None:
+        assert_same_weights(again.depth, model.depth, torch.float32)
+        assert_same_weights(read_component(tmp_path / "theirs", "depth_estimator"), model.depth, torch.float32)
+
+
+def test_a_depth_model_need_not_have_its_depth_network(tmp_path: Path) -> None:
+    """diffusers opens it with one of another folder's, say."""
+    write_folder(replace(tiny_variant("depth"), depth=None), tmp_path / "tiny")
+    again = read_folder(tmp_path / "tiny")
+    assert (again.depth, again.variant) == (None, "depth")
+    given = {"depth_estimator": None, "feature_extractor": None}
+    assert diffusers.StableDiffusionDepth2ImgPipeline.from_pretrained(tmp_path / "tiny", local_files_only=True, **given).unet is not None
+
+
+DEPTH_CONFIG = "depth_estimator/config.json"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("is_hybrid", False),
+        ("readout_type", "add"),
+        ("hidden_act", "relu"),
+        ("neck_hidden_sizes", [1, 2, 3, 4]),
+        ("backbone_out_indices", [1, 2]),
+        ("backbone_config", None),
+        ("backbone_config", {"depths": [3, 4]}),
+        ("backbone_config", {"depths": [3, 4, 9], "layer_type": "preactivation"}),
+        ("backbone_config", {"depths": [3, 4, 9], "something_new": 1}),
+        ("something_new", 1),
+    ],
+)
+def test_depth_networks_of_other_kinds_are_refused_by_name(key: str, value: object, tmp_path: Path) -> None:
+    write_json(tmp_path / "config.json", {**settings("sd2-depth", DEPTH_CONFIG), key: value})
+    with pytest.raises(FileError) as caught:
+        read_component(tmp_path)
+    said = {"backbone_config": next(reversed(value)) if isinstance(value, dict) else key}.get(key, key)
+    assert f"{tmp_path / 'config.json'}: " in caught.value.en
+    assert said in caught.value.en
+    assert "\n" not in caught.value.en + caught.value.ja
 
 
 def test_parts_alone(tmp_path: Path) -> None:
@@ -181,7 +228,7 @@ def test_parts_alone(tmp_path: Path) -> None:
         half = read_component(tmp_path / "tiny", folder, dtype=torch.float16)
         assert {p.dtype for p in half.parameters()} == {torch.float16}
     for folder, said in (
-        ("", r"a whole model; name the subfolder of a part \(unet, vae, text_encoder, image_encoder\)"),
+        ("", r"a whole model; name the subfolder of a part \(unet, vae, text_encoder, image_encoder, depth_estimator\)"),
         ("vae_decoder", "config.json: cannot be read"),
         ("tokenizer", "config.json: cannot be read"),
     ):

@@ -108,7 +108,7 @@ def read_unet(file: Path) -> UNetConfig:
     only_cross = fields.take_one_or_each("only_cross_attention", bool, False)
     if not isinstance(only_cross, tuple):
         only_cross = (only_cross,) * len(down)
-    return _made(
+    return made(
         fields,
         lambda: UNetConfig(
             in_channels=fields.take("in_channels", int, 4),
@@ -170,7 +170,7 @@ def read_autoencoder(file: Path) -> AutoencoderConfig:
     channels_in = fields.take("in_channels", int, 3)
     if (out := fields.take("out_channels", int, 3)) != channels_in:
         fields.refuse("out_channels", out, f"{channels_in}, as many as in_channels")
-    return _made(
+    return made(
         fields,
         lambda: AutoencoderConfig(
             channels_in=channels_in,
@@ -217,7 +217,7 @@ def read_text(file: Path) -> ClipTextConfig:
     fields.expect({"architectures": kinds, "model_type": ("clip_text_model",), **CLIP_SAME})
     vocab = fields.take("vocab_size", int, 49408)
     end = fields.take("eos_token_id", int, 2)
-    return _made(
+    return made(
         fields,
         lambda: ClipTextConfig(
             vocab=vocab,
@@ -264,7 +264,7 @@ def read_image(file: Path) -> ClipImageConfig:
     fields.ignore(CLIP_IGNORED)
     vision = {"architectures": (["CLIPVisionModelWithProjection"],), "model_type": ("clip_vision_model",), "num_channels": (3,)}
     fields.expect({**vision, **CLIP_SAME})
-    return _made(
+    return made(
         fields,
         lambda: ClipImageConfig(
             size=fields.take("image_size", int),
@@ -315,7 +315,7 @@ def _activation(fields: Fields) -> str:
     return name
 
 
-def _made(fields: Fields, make: Callable[[], C]) -> C:
+def made(fields: Fields, make: Callable[[], C]) -> C:
     """The config, once every setting is accounted for and they agree with one another."""
     try:
         config = make()

@@ -1,6 +1,7 @@
 """A whole model as a folder, in the layout of diffusers: diffusers opens our folders and we open theirs.
 
 model_index.json   unet/   vae/   text_encoder/   tokenizer/   scheduler/            as Stable Diffusion 1 and 2 have them
+low_res_scheduler/   depth_estimator/   feature_extractor/                           as the x4 upscaler and SD2's depth model have them
 image_encoder/     the image tower, and the text tower's projection into the space they share; diffusers passes it over
 kakusan.json       what only kakusan knows of a model: default settings, known words
 README.md          the model card
@@ -20,27 +21,37 @@ from ..messages import tr
 from ..models.autoencoder import Autoencoder
 from ..models.clip_image import ClipImage
 from ..models.clip_text import ClipText
+from ..models.dpt import Dpt
 from ..models.unet import UNet
 from ..prompts.tokenizer import Tokenizer
 from . import parts as lay
+from .configs_depth import write_preparation
 from .fields import read_json, write_json
 from .model import Model
 from .model_index import ADDED, MOST_NOISE, read_index, write_index
 from .scheduler import read_schedule, write_low_noise, write_schedule
 from .weights import has_variant
 
-PARTS: dict[str, lay.Part[Any, Any]] = {"unet": lay.UNET, "autoencoder": lay.AUTOENCODER, "text": lay.TEXT, "image": lay.IMAGE}
+PARTS: dict[str, lay.Part[Any, Any]] = {
+    "unet": lay.UNET,
+    "autoencoder": lay.AUTOENCODER,
+    "text": lay.TEXT,
+    "image": lay.IMAGE,
+    "depth": lay.DEPTH,
+}
+OPTIONAL = ("image", "depth")
 KINDS: dict[str, lay.Part[Any, Any]] = {
     "UNet2DConditionModel": lay.UNET,
     "AutoencoderKL": lay.AUTOENCODER,
     "clip_text_model": lay.TEXT,
     "clip": lay.TEXT,
     "clip_vision_model": lay.IMAGE,
+    "dpt": lay.DEPTH,
 }
 SETTINGS, SHARES, CARD = "kakusan.json", "shares", "README.md"
 SCHEDULE, LOW_NOISE = "scheduler/scheduler_config.json", "low_res_scheduler/scheduler_config.json"
 X4_SCALE = 0.08333
-Network = UNet | Autoencoder | ClipText | ClipImage
+Network = UNet | Autoencoder | ClipText | ClipImage | Dpt
 
 
 def read_folder(
@@ -53,7 +64,7 @@ def read_folder(
 ) -> Model:
     """The model in a folder of diffusers' layout.
 
-    parts: whose weights to read, of "unet", "autoencoder", "text" and "image"; the others have their shape on the meta device and
+    parts: whose weights to read, of "unet", "autoencoder", "text", "image" and "depth"; the others have their shape on the meta device and
     no weights. variant: which weights where there are several, as in `x.fp16.safetensors`; parts without it are read as they are.
     dtype: of all weights, None for each as stored, which on a CPU leaves them in the files' memory maps.
     Raises FileError, naming file and key, on anything missing, unexpected, damaged or unknown.
@@ -68,11 +79,10 @@ def read_folder(
     at = str(device)
     settings = _settings(path, index)
     places = _shared(path, settings)
-    has_image = (places(lay.IMAGE.folder) / "config.json").exists()
     networks = {
         name: part.read(places(part.folder), weights=name in wanted, variant=variant, dtype=dtype, device=at)
         for name, part in PARTS.items()
-        if name != "image" or has_image
+        if name not in OPTIONAL or (places(part.folder) / "config.json").exists()
     }
     model = Model(
         **networks,
@@ -179,6 +189,8 @@ def _write(model: Model, path: Path, dtype: torch.dtype | None, max_shard_bytes:
         if (network := getattr(model, name)) is not None:
             more = {"upcast_attention": True} if name == "unet" and _overflows(model) else None
             part.write(network, network.config, path, dtype=dtype, max_shard_bytes=max_shard_bytes, more=more)
+    if isinstance(model.depth, Dpt):
+        write_json(_made(path / "feature_extractor") / "preprocessor_config.json", write_preparation(model.depth.config))
     model.tokenizer.save(_made(path / "tokenizer"))
     write_json(_made((path / SCHEDULE).parent) / "scheduler_config.json", schedule)
     if model.low_noise is not None:

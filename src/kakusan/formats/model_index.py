@@ -63,7 +63,12 @@ def write_index(model: Model, scheduler: str) -> dict[str, object]:
         "vae": ["diffusers", "AutoencoderKL"],
     }
     if model.variant == "depth":
-        return index | {"depth_estimator": NOTHING}
+        if model.depth is None:
+            return index | {"depth_estimator": NOTHING}
+        return index | {
+            "depth_estimator": ["transformers", "DPTForDepthEstimation"],
+            "feature_extractor": ["transformers", "DPTImageProcessor"],
+        }
     if model.variant == "upscaling":
         most = model.settings.get("max_noise_level", MOST_NOISE)
         low = ["diffusers", "DDPMScheduler"]

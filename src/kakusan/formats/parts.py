@@ -12,8 +12,9 @@ from torch import nn
 from ..models.autoencoder import Autoencoder, AutoencoderConfig
 from ..models.clip_image import ClipImage, ClipImageConfig
 from ..models.clip_text import ClipText, ClipTextConfig
+from ..models.dpt import Dpt, DptConfig
 from ..models.unet import UNet, UNetConfig
-from . import configs, keys_autoencoder, keys_clip, keys_unet
+from . import configs, configs_depth, keys_autoencoder, keys_clip, keys_dpt, keys_unet
 from .fields import write_json
 from .fill import Place, empty, fill, unexpected
 from .keys import FOLDER, Row, renamed
@@ -128,4 +129,7 @@ TEXT: Part[ClipTextConfig, ClipText] = Part(
 )
 IMAGE: Part[ClipImageConfig, ClipImage] = Part(
     "image_encoder", "model", ClipImage, keys_clip.image_rows, keys_clip.modern_image, configs.read_image, configs.write_image
+)
+DEPTH: Part[DptConfig, Dpt] = Part(
+    "depth_estimator", "model", Dpt, keys_dpt.rows, keys_dpt.modern, configs_depth.read_depth, configs_depth.write_depth
 )
