@@ -54,7 +54,7 @@ def read_model(
             f"{path}: a folder says itself how it is built, and has one set of weights; leave --config and --ema out",
             f"{path}: フォルダーには構成が書かれていて、重みは 1 組だけです。--config と --ema を外してください",
         )
-    model = read_folder(path, parts=None if vae is None else ("unet", "text", "image"))
+    model = read_folder(path, parts=None if vae is None else ("unet", "text", "image", "depth"))
     if vae is not None:
         model.autoencoder = read_vae(vae, scale=model.autoencoder.config.scale)
     if prediction is not None:
