@@ -6,6 +6,7 @@ import json
 import os
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from formats.hub_server import Hub, Repo
 from formats.test_folder import assert_same_weights
 from kakusan.cli import main
 from kakusan.errors import FileError, KakusanError
-from kakusan.formats import hub_fetch
+from kakusan.formats import hub_fetch, hub_progress
 from kakusan.formats.folder import read_component, read_folder, write_folder
 from kakusan.formats.hub import snapshot, split_id
 from kakusan.formats.licence import Terms
@@ -309,6 +310,34 @@ def test_a_token_is_not_sent_on_to_another_host(place: Place) -> None:
         assert (snapshot("org/small", token="hf_secret") / "model.safetensors").read_bytes() == WEIGHTS
         assert place.hub.tokens == {"Bearer hf_secret"}
         assert elsewhere.tokens == {None}
+
+
+def test_many_at_once(place: Place) -> None:
+    place.hub.faults.extend(["cut", "flip", "500"] * 3)
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(snapshot, ["org/small", "org/tiny"] * 3))
+    assert len(set(found)) == 2
+    for id in ("org/small", "org/tiny"):
+        assert_sound(place.cache, place.hub.repos[id], id)
+    assert not list(place.cache.rglob("*.incomplete"))
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_how_far_it_is_shows_on_stderr(
+    terminal: bool, place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(hub_progress, "PATIENCE", 0.0)
+    monkeypatch.setattr(hub_progress, "INTERVAL", 0.0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    snapshot("org/small")
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "downloading org/small" in said.err
+    assert ("100% (30.0 kB)" in said.err) is not terminal
+    snapshot("org/tiny", quiet=True)
+    assert capsys.readouterr().err == ""
+    assert [hub_progress.size(count) for count in (7, 1500, 2_500_000, 4_000_000_000)] == ["7 bytes", "1.5 kB", "2.5 MB", "4.0 GB"]
 
 
 def test_a_full_disk(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

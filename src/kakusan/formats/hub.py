@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import FileError, KakusanError
 from ..messages import tr
 from .hub_cache import COMMIT, Contents, Repository, expected, offline
-from .hub_errors import brief, disk, interrupted, refusal, spoilt, status_of, unreachable
+from .hub_errors import brief, interrupted, refusal, spoilt, status_of, unreachable
 from .hub_fetch import PAUSE, Wanted, fetch
 from .hub_files import chosen
 from .hub_progress import Shown, size
@@ -100,10 +100,7 @@ def _fetched(place: Repository, revision: str, info: Any, wish: Mapping[str, str
     lacking = _lacking(place, commit, files, quiet)
     if lacking:
         _download(place, commit, lacking, token, quiet)
-    try:
-        place.remember(revision, commit)
-    except OSError as error:
-        raise disk(error, place.folder) from error
+    place.remember(revision, commit)
     return _path(place.snapshot(commit), siblings, names, wish)
 
 

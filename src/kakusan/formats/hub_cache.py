@@ -91,14 +91,15 @@ class Repository:
         return pointer
 
     def remember(self, revision: str, commit: str) -> None:
-        """Notes which commit a branch or tag is, once all of it that is needed is there."""
-        if revision == commit:
+        """Notes which commit a branch or tag is, once all of it that is needed is there; not in a cache that cannot be written to."""
+        if self.commit_of(revision) == commit:
             return
         ref = self.folder / "refs" / revision
-        ref.parent.mkdir(parents=True, exist_ok=True)
-        part = ref.with_name(f".{ref.name}.{os.getpid()}")
-        part.write_text(commit, encoding="ascii")
-        part.replace(ref)
+        with suppress(OSError):
+            ref.parent.mkdir(parents=True, exist_ok=True)
+            part = ref.with_name(f".{ref.name}.{os.getpid()}")
+            part.write_text(commit, encoding="ascii")
+            part.replace(ref)
 
 
 def expected(pointer: Path) -> Contents:
