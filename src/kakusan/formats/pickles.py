@@ -92,6 +92,7 @@ class _Machine:
         self.below: list[list[Any]] = []  # the stacks under each mark
         self.memo: dict[int, Any] = {}
         self.left = MEMORY
+        self.framed = start  # where the frame ends
 
     def run(self) -> object:
         while True:
@@ -106,7 +107,7 @@ class _Machine:
             step, cost = instruction
             self.spend(cost)
             step(self)
-        if len(self.stack) != 1 or self.below:
+        if len(self.stack) != 1 or self.below or self.at < self.framed:
             raise RefusedError("the pickle does not end with one value", "pickle が 1 つの値で終わっていません")
         return self.stack.pop()
 
@@ -118,7 +119,7 @@ class _Machine:
     def take(self, size: int) -> bytes:
         begin = self.at
         self.at = begin + size
-        if self.at > self.end:
+        if self.at > self.end or begin < self.framed < self.at:
             raise RefusedError("cut short or too long", "途中で切れているか、長すぎます")
         return self.data[begin : self.at]
 
@@ -160,8 +161,10 @@ class _Machine:
             raise RefusedError(f"pickle protocol {version} is not known", f"pickle プロトコル {version} には対応していません")
 
     def frame(self) -> None:
-        if self.number(8) > self.end - self.at:
-            raise RefusedError("a frame reaches beyond the end", "フレームが終わりを越えています")
+        size = self.number(8)
+        if size > self.end - self.at or self.at < self.framed:
+            raise RefusedError("a frame reaches beyond the end or into another", "フレームが終わりを越えているか、重なっています")
+        self.framed = self.at + size
 
     def signed(self) -> None:
         self.push(int.from_bytes(self.take(4), "little", signed=True))
