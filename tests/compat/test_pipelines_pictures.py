@@ -8,11 +8,13 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image, ImageDraw
 
 from compat import tiny_folders as tiny
 from kakusan.compat import diffusers as ours
 from kakusan.errors import KakusanError
+from models.test_dpt import TINY, peer
 
 diffusers.utils.logging.set_verbosity_error()
 PROMPT = "a photograph of an astronaut riding a horse"
@@ -141,6 +143,29 @@ def test_depth_to_image(tmp_path: Path) -> None:
         mine(PROMPT, picture())
 
 
+def test_depth_is_estimated_by_the_folders_network(tmp_path: Path) -> None:
+    parts = tiny.parts(tmp_path / "words", unet=tiny.unet(5))
+    processor = transformers.DPTImageProcessor(size={"height": 64, "width": 64}, keep_aspect_ratio=False)
+    whole = diffusers.StableDiffusionDepth2ImgPipeline(**parts, depth_estimator=peer(TINY), feature_extractor=processor)
+    whole.save_pretrained(tmp_path / "depth")
+    theirs = diffusers.StableDiffusionDepth2ImgPipeline.from_pretrained(tmp_path / "depth")
+    theirs.set_progress_bar_config(disable=True)
+    mine = ours.DiffusionPipeline.from_pretrained(tmp_path / "depth")
+    assert type(mine) is ours.StableDiffusionDepth2ImgPipeline
+    pixels = [pipe.feature_extractor(images=picture((80, 64)), return_tensors="pt").pixel_values for pipe in (mine, theirs)]
+    torch.testing.assert_close(pixels[0], pixels[1], rtol=0, atol=0.02)  # its resizing is torchvision's
+    with torch.no_grad():
+        depths = [pipe.depth_estimator(pixels[1]).predicted_depth for pipe in (mine, theirs)]
+    torch.testing.assert_close(depths[0], depths[1], rtol=1e-4, atol=1e-4 * float(depths[1].max()))
+    mine.feature_extractor = theirs.feature_extractor
+    assert_same((mine, theirs), PROMPT, picture((80, 64)), strength=0.7)
+    mine.feature_extractor = ours.DPTImageProcessor.from_pretrained(tmp_path / "depth", subfolder="feature_extractor")
+    mine.save_pretrained(tmp_path / "again")
+    again = ours.StableDiffusionDepth2ImgPipeline.from_pretrained(tmp_path / "again")
+    drawn = [np.asarray(pipe(PROMPT, picture(), generator=torch.Generator().manual_seed(1)).images[0]) for pipe in (mine, again)]
+    assert np.array_equal(drawn[0], drawn[1])
+
+
 # Upscaling
 
 
@@ -170,6 +195,22 @@ def ours_of(parts: dict[str, Any], tmp: Path) -> dict[str, Any]:
         parts[name].save_pretrained(tmp / name)
         made[name] = getattr(ours, kind).from_pretrained(tmp / name)
     return made
+
+
+# Whatever suits the model
+
+
+def test_automatic_pipelines_suit_the_model(home: Path, inpainting_home: Path) -> None:
+    text = ours.AutoPipelineForText2Image.from_pretrained(home)
+    assert type(text) is ours.StableDiffusionPipeline
+    assert type(ours.AutoPipelineForImage2Image.from_pipe(text)) is ours.StableDiffusionImg2ImgPipeline
+    again = ours.AutoPipelineForInpainting.from_pipe(text)
+    assert type(again) is ours.StableDiffusionInpaintPipeline
+    assert again.unet is text.unet
+    inpainting = ours.AutoPipelineForInpainting.from_pretrained(inpainting_home)
+    assert inpainting.unet.config.in_channels == 9
+    with pytest.raises(KakusanError, match="5 more channels"):
+        ours.AutoPipelineForText2Image.from_pipe(inpainting)
 
 
 # What cannot be done

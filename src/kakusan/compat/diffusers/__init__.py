@@ -10,9 +10,12 @@ from importlib import import_module
 from typing import Any
 
 HOMES = {
+    "auto": ("AutoPipelineForImage2Image", "AutoPipelineForInpainting", "AutoPipelineForText2Image"),
     "components": ("AutoencoderKL", "CLIPTextModel", "UNet2DConditionModel"),
     "tokenizer": ("BatchEncoding", "CLIPTokenizer"),
-    "images": ("CLIPImageProcessor", "VaeImageProcessor"),
+    "depth_estimator": ("DPTForDepthEstimation",),
+    "images": ("VaeImageProcessor",),
+    "image_processors": ("CLIPImageProcessor", "DPTImageProcessor"),
     "outputs": (
         *("AutoencoderKLOutput", "BaseModelOutputWithPooling", "DecoderOutput", "DiagonalGaussianDistribution", "ImagePipelineOutput"),
         *("StableDiffusionPipelineOutput", "UNet2DConditionOutput"),
@@ -33,6 +36,7 @@ HOMES = {
 OTHER_NAMES = {
     "CLIPTokenizerFast": "CLIPTokenizer",
     **dict.fromkeys(("CLIPFeatureExtractor", "CLIPImageProcessorFast", "CLIPImageProcessorPil"), "CLIPImageProcessor"),
+    **dict.fromkeys(("DPTFeatureExtractor", "DPTImageProcessorFast", "DPTImageProcessorPil"), "DPTImageProcessor"),
 }
 """Names that transformers has had for the same."""
 HOME = {name: module for module, names in HOMES.items() for name in names}

@@ -1,11 +1,10 @@
-"""Pictures to and from tensors, as diffusers' VaeImageProcessor and transformers' CLIPImageProcessor make them.
+"""Pictures to and from tensors, as diffusers' VaeImageProcessor makes them.
 
 n images, c channels, h w height and width; numbers are 0 to 1 in arrays (n h w c) and -1 to 1 in tensors (n c h w).
 """
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +14,6 @@ from PIL import Image
 from torch import Tensor
 
 from ...errors import KakusanError
-from ...formats.fields import read_json, write_json
-from .loading import place
-from .tokenizer import BatchEncoding
 
 Picture = Image.Image | npt.NDArray[Any] | Tensor
 Pictures = Picture | Sequence[Picture]
@@ -54,7 +50,7 @@ class VaeImageProcessor:
         PIL images are cut to `box`, then resampled; arrays (0 to 1) and tensors take the nearest pixel.
         Raises KakusanError on anything that is no picture.
         """
-        pictures = _listed(image, self.gray)
+        pictures = _listed(image)
         if isinstance(pictures[0], Image.Image):
             x = self._of_pil([p for p in pictures if isinstance(p, Image.Image)], height, width, box)
         else:
@@ -127,49 +123,6 @@ class VaeImageProcessor:
         return h - h % self.factor, w - w % self.factor
 
 
-class CLIPImageProcessor:
-    """Pictures as CLIP's image tower wants them: the middle square, `size` high, with the mean and deviation it was trained on."""
-
-    MEAN = (0.48145466, 0.4578275, 0.40821073)
-    STD = (0.26862954, 0.26130258, 0.27577711)
-
-    def __init__(self, size: int = 224, crop: int = 224, mean: Sequence[float] = MEAN, std: Sequence[float] = STD):
-        self.size, self.crop, self.mean, self.std = size, crop, tuple(mean), tuple(std)
-
-    @classmethod
-    def from_pretrained(cls, name: str | Path, *, subfolder: str | None = None, **options: Any) -> Self:
-        """The settings in a folder's preprocessor_config.json."""
-        values = read_json(place(name, options, subfolder) / "preprocessor_config.json")
-        size, crop = values.get("size", 224), values.get("crop_size", 224)
-        shortest = size.get("shortest_edge", 224) if isinstance(size, dict) else size
-        side = crop.get("height", 224) if isinstance(crop, dict) else crop
-        return cls(int(shortest), int(side), values.get("image_mean", cls.MEAN), values.get("image_std", cls.STD))
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write preprocessor_config.json."""
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        sizes = {"size": {"shortest_edge": self.size}, "crop_size": {"height": self.crop, "width": self.crop}}
-        rest = {"image_mean": list(self.mean), "image_std": list(self.std), "resample": int(Image.Resampling.BICUBIC)}
-        does = dict.fromkeys(("do_resize", "do_center_crop", "do_convert_rgb", "do_rescale", "do_normalize"), True)
-        values = {"image_processor_type": "CLIPImageProcessor", **does, **sizes, **rest}
-        write_json(Path(folder) / "preprocessor_config.json", values)
-
-    def __call__(self, images: Pictures, return_tensors: str = "pt") -> BatchEncoding:
-        """`pixel_values` (n 3 crop crop) of PIL images."""
-        pictures = [p if isinstance(p, Image.Image) else _pil(p) for p in _listed(images, False)]
-        x = torch.stack([self._one(picture) for picture in pictures])
-        return BatchEncoding({"pixel_values": x if return_tensors == "pt" else x.numpy()})
-
-    def _one(self, picture: Image.Image) -> Tensor:
-        w, h = picture.size
-        short = min(w, h)
-        sized = picture.convert("RGB").resize((w * self.size // short, h * self.size // short), Image.Resampling.BICUBIC)
-        left, top = (sized.width - self.crop) // 2, (sized.height - self.crop) // 2
-        levels = np.asarray(sized.crop((left, top, left + self.crop, top + self.crop))).astype(np.float32) / 255.0
-        normal = (levels - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)  # h w 3
-        return torch.from_numpy(normal.transpose(2, 0, 1).copy())
-
-
 def given(name: str, image: Pictures | None) -> Pictures:
     """The picture that has to be there. Raises KakusanError if it is not."""
     if image is None:
@@ -184,7 +137,12 @@ def check_output_type(name: object) -> None:
         raise KakusanError(f"output_type is {name!r}; give one of {names}", f"output_type が {name!r} です。{names} のどれかにしてください")
 
 
-def _listed(image: Pictures, gray: bool) -> list[Picture]:
+def as_pil(images: Pictures) -> list[Image.Image]:
+    """PIL images of PIL images, arrays (h w 3, 0 to 1) or tensors (3 h w, 0 to 1)."""
+    return [one if isinstance(one, Image.Image) else _pil(one) for one in _listed(images)]
+
+
+def _listed(image: Pictures) -> list[Picture]:
     pictures: list[Any] = list(image) if isinstance(image, list | tuple) else [image]
     kinds = (Image.Image, np.ndarray, Tensor)
     if not pictures or not all(isinstance(p, kinds) for p in pictures) or len({isinstance(p, Image.Image) for p in pictures}) > 1:

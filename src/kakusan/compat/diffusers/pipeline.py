@@ -19,7 +19,7 @@ from .switches import Switches
 INDEX = "model_index.json"
 ABSENT = inspect.Parameter.empty
 OPTIONAL = ("safety_checker", "feature_extractor", "image_encoder", "watermarker")
-LIBRARIES = {"CLIPTextModel": "transformers", "CLIPTokenizer": "transformers", "CLIPImageProcessor": "transformers"}
+FROM_TRANSFORMERS = ("CLIPTextModel", "CLIPTokenizer", "CLIPImageProcessor", "DPTForDepthEstimation", "DPTImageProcessor")
 
 
 class DiffusionPipeline(Switches):
@@ -190,5 +190,8 @@ def _read(name: str, folder: Path, index: Mapping[str, Any], options: Mapping[st
 
 
 def _library(component: object) -> str:
+    """Where an index says that a component's class comes from."""
     name = type(component).__name__
-    return "stable_diffusion" if name == "StableDiffusionSafetyChecker" else LIBRARIES.get(name, "diffusers")
+    if name == "StableDiffusionSafetyChecker":
+        return "stable_diffusion"
+    return "transformers" if name in FROM_TRANSFORMERS else "diffusers"

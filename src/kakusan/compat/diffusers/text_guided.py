@@ -15,7 +15,8 @@ from . import checks
 from .checks import CALLBACK_TENSORS
 from .components import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
 from .config import Config
-from .images import Array, CLIPImageProcessor, VaeImageProcessor, check_output_type
+from .image_processors import CLIPImageProcessor
+from .images import Array, VaeImageProcessor, check_output_type
 from .outputs import StableDiffusionPipelineOutput
 from .pipeline import DiffusionPipeline
 from .random import Generators, check_generators
