@@ -50,7 +50,8 @@ class Found:
     open_clip: whether the text tower is under OpenCLIP's names. skipped: how many of its last layers nothing uses. schedule: with a
     prediction of "epsilon" if `prediction` is None, which is: the file cannot tell. reason: how prediction is known, in English and
     Japanese. ema: which averaged weights there are; use_ema: whether an original .yaml wants them.
-    length: of a prompt in tokens. tokenizer: the folder of a tokenizer other than CLIP's, which only a .yaml can name.
+    length: of a prompt in tokens. tokenizer: the folder of one, for a text tower that knows other tokens than CLIP's;
+    only a .yaml can name it.
     settings: of the model, which it keeps with itself.
     """
 

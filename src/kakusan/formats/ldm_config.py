@@ -238,11 +238,10 @@ def _text(fields: Settings, source: Source) -> tuple[ClipTextConfig, bool, int, 
     if open_clip:
         skipped = layers.index(layer)
         return open_clip_of(Under(source, OPEN_CLIP), skipped), True, skipped, None
-    folder = next((at for at in (fields.file.parent / version, Path(version)) if version and (at / "config.json").is_file()), None)
+    folder = next((path for path in (fields.file.parent / version, Path(version)) if version and (path / "config.json").is_file()), None)
     config = None if folder is None else configs.read_text(folder / "config.json")
     known = {} if config is None else {"heads": config.heads, "activation": config.activation, "end_token": config.end_token}
-    text = clip_of(Under(source, CLIP), known)
-    return text, False, 0, folder if folder is not None and (folder / "vocab.json").is_file() else None
+    return clip_of(Under(source, CLIP), known), False, 0, folder
 
 
 def _noise(fields: Settings, at: str) -> NoiseSchedule:

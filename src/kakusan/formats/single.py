@@ -223,10 +223,10 @@ def _choose_average(source: Source, found: Found, places: dict[str, Place], use_
 
 def _tokenizer(source: Source, found: Found) -> Tokenizer:
     """CLIP's own, padded as the family does. Raises FileError if the text tower knows other tokens."""
-    if found.tokenizer is not None:
-        return Tokenizer.from_folder(found.tokenizer)
     tokenizer = Tokenizer.clip(pad=0 if found.open_clip else None, length=found.length)
     if found.text is not None and found.text.vocab != len(tokenizer):
+        if found.tokenizer is not None:
+            return Tokenizer.from_folder(found.tokenizer)
         name = f"{OPEN_CLIP}token_embedding.weight" if found.open_clip else f"{CLIP}text_model.embeddings.token_embedding.weight"
         known, count = found.text.vocab, len(tokenizer)
         refuse(
