@@ -48,6 +48,11 @@ batch = 4
 log_every = 5
 [decoder]
 batch = 4
+[inpainting]
+channels = [16, 32, 16]
+[inpainting.optimiser]
+batch = 4
+log_every = 5
 """
 
 
@@ -81,6 +86,7 @@ def test_the_training_pages_commands_make_a_model(tmp_path: Path, monkeypatch: p
     assert all((Path(told[1]) / name).exists() for name in kept)
     assert {"checkpoint.safetensors", "checkpoint.safetensors.old", "log.csv"} <= {p.name for p in Path(told[1], "diffusion").iterdir()}
     assert Path("build/model/model_index.json").exists()
+    assert {p.parent.name for p in Path("build/embedded-inpainting").glob("*/*.safetensors")} == {"unet"}
     assert len(list(Path("outputs").glob("*.png"))) == 1
 
 

@@ -14,12 +14,13 @@ def slimmed(state: Mapping[str, Tensor], wide: Sequence[int], like: Mapping[str,
     """Weights of a U-Net with channels `narrow` a level, shaped as in `like`, out of those of one with channels `wide`.
 
     Of every run of channels the first are kept, evenly over norm groups and attention heads. Inputs that the wide network does
-    not have (a mask, depth) begin at 0. Raises ValueError where a size can be no such choice.
+    not have (a mask, depth) begin at 0; tensors that it does not have (a skip between two sizes) as they are in `like`.
+    Raises ValueError where a size can be no such choice.
     """
     pairs = tuple(zip(wide, narrow, strict=True))
     fresh = {}
     for name, target in like.items():
-        tensor = state[name]
+        tensor = state.get(name, target)
         for dim, (many, few) in enumerate(zip(tensor.shape, target.shape, strict=True)):
             if many > few:
                 tensor = tensor.index_select(dim, torch.tensor(chosen(many, few, pairs)))
