@@ -32,6 +32,8 @@ class CkptFile:
     Raises FileError on what is no torch file, is damaged, or holds anything but data.
     """
 
+    metadata: Mapping[str, str]
+
     def __init__(self, path: str | Path):
         self.file = Path(path)
         value = read_objects(self.file)

@@ -17,6 +17,9 @@ from ..schedules import NoiseSchedule
 Family = Literal["sd1", "sd2", "sd_x4", "other"]
 Variant = Literal["", "inpainting", "depth", "upscaling"]
 
+WIDTHS: dict[int, Family] = {768: "sd1", 1024: "sd2"}
+CLIP_TOKENS = 49408
+
 
 @dataclass
 class Model:
@@ -45,10 +48,17 @@ class Model:
 
     @property
     def family(self) -> Family:
-        """Which published models this one is built as, by the width of its text states and its autoencoder."""
+        """Which published models this one is built as: by the width of its text states, or in other sizes by the kind of its text tower.
+
+        "other" if its text tower does not even know CLIP's tokens.
+        """
         if self.variant == "upscaling":
             return "sd_x4"
-        return {768: "sd1", 1024: "sd2"}.get(self.unet.config.context_width, "other")  # type: ignore[return-value]
+        if self.unet.config.context_width in WIDTHS:
+            return WIDTHS[self.unet.config.context_width]
+        if self.text.config.vocab != CLIP_TOKENS:
+            return "other"
+        return "sd2" if self.text.config.activation == "gelu" else "sd1"
 
     @property
     def variant(self) -> Variant:
