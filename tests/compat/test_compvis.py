@@ -105,7 +105,7 @@ def test_fixed_code(folders: dict[str, Path], models: dict[str, Model], images: 
 def test_prompts_from_a_file(repeat: int, folders: dict[str, Path], models: dict[str, Model], images: list[Tensor]) -> None:
     """In batches; the last one is as small as what is left, with the first rows of the noise."""
     lines = ["an apple", "りんご", "", "b", "c"]
-    Path("words.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    Path("words.txt").write_text("\n".join(lines) + "\n", encoding="utf-8-sig")  # a mark at the start, as some editors leave
     words = ["--from-file", "words.txt", "--repeat", str(repeat), "--n_samples", "3", "--n_iter", "2", "--steps", "5", "--ddim_eta", "1"]
     assert main(["txt2img", "--ckpt", str(folders["epsilon"]), *SIZE, *words]) == 0
     data = list(chain.from_iterable([line] * repeat for line in lines))

@@ -78,7 +78,7 @@ def prompts(args: Namespace) -> tuple[tuple[str, ...], ...]:
     if args.from_file is None:
         return ((args.prompt,) * args.n_samples,)
     try:
-        lines = args.from_file.read_text(encoding="utf-8").splitlines()
+        lines = args.from_file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(
             f"{args.from_file}: cannot be read as UTF-8 text; check the path",
