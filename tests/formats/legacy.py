@@ -3,11 +3,8 @@
 import argparse
 import collections
 import io
-import sys
-import types
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from formats import opcodes as op
+from formats.stand_ins import pretended
 
 Weights = dict[str, Tensor]
 Variant = Callable[[Path], Weights]
@@ -54,25 +52,6 @@ def ema(plain: Weights) -> Weights:
     averaged = {name: tensor * 0.5 for name, tensor in plain.items() if name.startswith("model.")}
     copies = {"model_ema." + "".join(name.split(".")[1:]): tensor for name, tensor in averaged.items()}
     return {**plain, "model_ema.decay": torch.tensor(0.9999), "model_ema.num_updates": torch.tensor(470000, dtype=torch.int32), **copies}
-
-
-@contextmanager
-def pretended(*names: str) -> Iterator[list[type]]:
-    """Classes of modules that are not installed, there to be pickled."""
-    classes, before = [], set(sys.modules)
-    for full in names:
-        module, name = full.rsplit(".", 1)
-        parts = module.split(".")
-        for i in range(1, len(parts) + 1):
-            sys.modules.setdefault(".".join(parts[:i]), types.ModuleType(".".join(parts[:i])))
-        made = type(name, (), {"__module__": module})
-        setattr(sys.modules[module], name, made)
-        classes.append(made)
-    try:
-        yield classes
-    finally:
-        for name in set(sys.modules) - before:
-            del sys.modules[name]
 
 
 def lightning(state: Weights, checkpoint: object) -> dict[str, Any]:
@@ -172,12 +151,6 @@ def pruned_with_leftovers_of_ema(file: Path) -> Weights:
 def bare(file: Path) -> Weights:
     torch.save(weights(), file)
     return weights()
-
-
-@variant()
-def bare_in_half_precision(file: Path) -> Weights:
-    torch.save(weights(torch.float16), file)
-    return weights(torch.float16)
 
 
 @variant()
@@ -404,6 +377,14 @@ def embedding(file: Path) -> Weights:
     made = nn.ParameterDict({"*": nn.Parameter(vectors)})
     torch.save({"string_to_token": {"*": torch.tensor(265)}, "string_to_param": made, "name": "りんご", "step": 500}, file)
     return {"string_to_token.*": torch.tensor(265), "string_to_param.*": vectors}
+
+
+@variant(torch_refuses=True)
+def embedding_before_zip(file: Path) -> Weights:
+    """The old container keeps the source code of the dictionary's class beside its name."""
+    made = nn.ParameterDict({"*": nn.Parameter(torch.arange(6.0).view(2, 3))})
+    torch.save({"string_to_token": {"*": 265}, "string_to_param": made}, file, _use_new_zipfile_serialization=False)
+    return {"*": torch.arange(6.0).view(2, 3)}
 
 
 @variant()

@@ -54,12 +54,12 @@ def read_old(mapped: MappedFile) -> Any:
     storages: dict[str, Storage] = {}
 
     def lookup(identity: tuple[Any, ...]) -> Storage:
-        if len(identity) not in (5, 6):
+        if len(identity) not in (4, 5):
             raise RefusedError("a storage is not named by type, key, place and size", "storage の指定が不明です")
-        dtype, key, numel = _storage(*identity[1:5])
+        dtype, key, numel = _storage(*identity[:4])
         made = Storage(mapped, dtype, numel)
         root = _same(storages.setdefault(key, made), made, key)
-        return root if len(identity) == 5 or identity[5] is None else _part(root, identity[5])
+        return root if len(identity) == 4 or identity[4] is None else _part(root, identity[4])
 
     def read(start: int, memory: int) -> tuple[Any, int]:
         return read_pickle(data, start, min(len(data), start + PICKLE), Torch(lookup), name="the pickle", memory=memory)
@@ -84,9 +84,9 @@ def _storages(mapped: MappedFile, found: dict[str, Entry]) -> Callable[[tuple[An
     storages: dict[str, Storage] = {}
 
     def lookup(identity: tuple[Any, ...]) -> Storage:
-        if len(identity) != 5:
+        if len(identity) != 4:
             raise RefusedError("a storage is not named by type, key, place and size", "storage の指定が不明です")
-        dtype, key, numel = _storage(*identity[1:])
+        dtype, key, numel = _storage(*identity)
         entry = found.get(f"data/{key}")
         if entry is None or entry.size != numel * dtype.itemsize:
             part = shown(f"data/{key}")

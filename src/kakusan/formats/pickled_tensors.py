@@ -99,7 +99,7 @@ class Parameters(dict[Any, Any]):
 
 
 class Torch:
-    """The vocabulary of a torch pickle. lookup: the storage of a persistent identity, in this container."""
+    """The vocabulary of a torch pickle. lookup: the storage of a type, key, place and size in this container."""
 
     def __init__(self, lookup: Callable[[tuple[Any, ...]], Storage]):
         self.lookup = lookup
@@ -129,10 +129,13 @@ class Torch:
         instance.update(found)
 
     def persistent(self, identity: object) -> object:
-        """See `Vocabulary`."""
-        if type(identity) is not tuple or not identity or identity[0] != "storage":
+        """See `Vocabulary`. The old container keeps the source of a class outside; of the one class known here it is not needed."""
+        kind, *rest = identity if type(identity) is tuple and identity else (None,)
+        if kind == "module" and len(rest) == 3 and rest[0] is PARAMETER_DICT:
+            return PARAMETER_DICT
+        if kind != "storage":
             raise RefusedError("something is kept outside that is no storage", "storage ではないものが外に置かれています")
-        return self.lookup(identity)
+        return self.lookup(tuple(rest))
 
 
 class StorageType(Symbol):
@@ -275,6 +278,7 @@ STORAGES = {
     "BoolStorage": torch.bool,
 }
 NAMES = _table()
+PARAMETER_DICT = NAMES["torch.nn.modules.container", "ParameterDict"]
 NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray")  # before NumPy 2, and since
 INERT = {
     *((module, name) for module in NUMPY for name in ("scalar", "_reconstruct")),
