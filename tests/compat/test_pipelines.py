@@ -1,5 +1,6 @@
 """StableDiffusionPipeline: the same seed gives diffusers' picture, for every scheduler and every way to ask."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 import transformers
 from PIL import Image
+from safetensors.torch import save_file
 
 from compat import tiny_folders as tiny
 from compat.guarded import guarded_folder
@@ -334,6 +336,38 @@ def test_components_are_shared_moved_and_written(folder: Path, pipes: tuple[Any,
     theirs = diffusers.StableDiffusionPipeline.from_pretrained(tmp_path / "kept")
     for key, value in pipes[1].unet.state_dict().items():
         assert torch.equal(theirs.unet.state_dict()[key], value), key
+
+
+def test_a_folder_may_keep_its_parts_in_its_neighbour(folder: Path, pipes: tuple[Any, Any], tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "whole")
+    shutil.copytree(folder, tmp_path / "part")
+    shutil.rmtree(tmp_path / "part" / "vae")
+    (tmp_path / "part" / "kakusan.json").write_text('{"shares": {"vae": "../whole/vae"}}')
+    mine = ours.StableDiffusionPipeline.from_pretrained(tmp_path / "part")
+    for key, value in pipes[1].vae.state_dict().items():
+        assert torch.equal(mine.vae.state_dict()[key], value), key
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_draws_nearly_the_same(folder: Path, pipes: tuple[Any, Any], dtype: torch.dtype) -> None:
+    half = ours.StableDiffusionPipeline.from_pretrained(folder, torch_dtype=dtype)
+    drawn = [
+        one(PROMPT, num_inference_steps=3, generator=torch.Generator().manual_seed(1)).images[0] for one in (half, peer(folder).to(dtype))
+    ]
+    assert np.abs(np.asarray(drawn[0]).astype(int) - np.asarray(drawn[1])).mean() < 4
+
+
+def test_only_the_variants_weights_are_read(folder: Path, pipes: tuple[Any, Any], tmp_path: Path) -> None:
+    """As in diffusers: parts without the variant are read as they are, and a variant that no part has is an error."""
+    shutil.copytree(folder, tmp_path / "both")
+    weights = {key: value + 1 for key, value in pipes[1].unet.state_dict().items()}
+    save_file(weights, tmp_path / "both" / "unet" / "diffusion_pytorch_model.fp16.safetensors")
+    mine = ours.StableDiffusionPipeline.from_pretrained(tmp_path / "both", variant="fp16")
+    assert torch.equal(mine.unet.state_dict()["conv_in.bias"], weights["conv_in.bias"])
+    plain = ours.StableDiffusionPipeline.from_pretrained(tmp_path / "both")
+    assert not torch.equal(plain.unet.state_dict()["conv_in.bias"], weights["conv_in.bias"])
+    with pytest.raises(FileError, match="fp32"):
+        ours.StableDiffusionPipeline.from_pretrained(folder, variant="fp32")
 
 
 def test_switches_change_no_picture(pipes: tuple[Any, Any]) -> None:

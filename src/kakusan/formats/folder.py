@@ -115,6 +115,12 @@ def _shared(path: Path, settings: Mapping[str, Any]) -> Callable[[str], Path]:
     return lambda name: path / shares.get(name, name)
 
 
+def part_folder(path: Path, name: str) -> Path:
+    """Where a part of a model lies, by the name of its folder: in the model's, or in the neighbour's that has it too."""
+    settings = path / SETTINGS
+    return _shared(path, read_json(settings) if settings.is_file() else {})(name)
+
+
 def read_component(
     path: str | Path,
     subfolder: str = "",

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ...errors import FileError, KakusanError
-from ...formats.folder import read_component
+from ...formats.folder import part_folder, read_component
 from ...formats.hub import snapshot, split_id
 from ...pipeline import EMBEDDED
 
@@ -46,7 +46,7 @@ def place(name: str | Path | None, options: Mapping[str, Any], subfolder: str | 
             )
     path = EMBEDDED if name is None else Path(name)
     if path.is_dir():
-        return path / (subfolder or "")
+        return part_folder(path, subfolder) if subfolder else path
     if path.exists():
         raise FileError(
             f"{path}: a file; open it with StableDiffusionPipeline.from_single_file",
