@@ -66,7 +66,7 @@ def check_half(model: Model) -> None:
     """Raises KakusanError, naming the weight, if one is too large for fp16."""
     for network, part in (("unet", model.unet), ("autoencoder", model.autoencoder), ("text", model.text)):
         for name, tensor in part.state_dict().items():
-            if tensor.dtype != torch.float16 and tensor.isfinite().all() and (largest := tensor.abs().max().item()) > HALF:
+            if tensor.dtype != torch.float16 and (largest := torch.linalg.vector_norm(tensor, torch.inf).item()) > HALF:
                 raise KakusanError(
                     f"{network} {name} has {largest:g}, too much for fp16; use bf16",
                     f"{network} {name} の {largest:g} は fp16 に収まりません。bf16 を使ってください",
@@ -114,8 +114,8 @@ class Cast:
         """See `Source`. Raises FileError if a number becomes infinite."""
         tensor = self.source.read(name)
         cast = tensor.to(self.tensors[name].dtype)
-        if cast.dtype == torch.float16 and tensor.dtype != torch.float16 and bool((cast.isinf() & tensor.isfinite()).any()):
-            largest = tensor.abs().max().item()
+        if cast is not tensor and not finite(cast) and bool((cast.isinf() & tensor.isfinite()).any()):
+            largest = torch.linalg.vector_norm(tensor, torch.inf).item()
             refuse(
                 self.home(name),
                 name,
@@ -132,6 +132,11 @@ class Cast:
 def is_weight(name: str, stored: Stored) -> bool:
     """Whether a tensor is a network's, and not a table of the noise schedule, a lone number or whole numbers."""
     return stored.dtype in FLOATS and len(stored.shape) > 0 and name.rpartition(".")[2] not in SCHEDULE
+
+
+def finite(tensor: Tensor) -> bool:
+    """Whether no number is infinite or none at all; their sum tells without another tensor in memory, unless it is infinite itself."""
+    return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
 
 
 def _one_of_both(source: Source, picks: Mapping[str, Pick], use_ema: bool) -> dict[str, Pick]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import KakusanError
-from .convert import Cast, is_weight
+from .convert import Cast, finite, is_weight
 from .hashes import OnBytes, old_hash, sha256
 from .source import Source, Stored, refuse
 
@@ -45,7 +45,7 @@ class Blend:
     def __call__(self, a: Tensor, b: Tensor, c: Tensor | None) -> Tensor:
         """One tensor out of three of the same shape. If A has more input channels than the others, those are kept."""
         same = a if a.shape == b.shape else a[:, : b.shape[1]]
-        blended = (1 - self.ratio) * same + self.ratio * b if c is None else same + self.ratio * (b - c)
+        blended = (same * (1 - self.ratio)).add_(b, alpha=self.ratio) if c is None else (b - c).mul_(self.ratio).add_(same)
         return blended if same is a else torch.cat([blended, a[:, b.shape[1] :]], 1)
 
 
@@ -95,11 +95,11 @@ class Merged:
         a, b, *more = (model.read(name).to(torch.promote_types(dtype, torch.float32)) for model in self.models)
         blended = self.blend(a, b, more[0] if more else None)
         result = blended.to(dtype)
-        if not bool(result.isfinite().all()):
+        if not finite(result):
             for model, tensor in zip(self.models, (a, b, *more), strict=True):
-                if not bool(tensor.isfinite().all()):
+                if not finite(tensor):
                     refuse(model.home(name), name, "holds numbers that are none (NaN or infinite)", "に NaN か無限大があります")
-            largest = blended.abs().max().item()
+            largest = torch.linalg.vector_norm(blended, torch.inf).item()
             refuse(
                 self.file,
                 name,
