@@ -26,6 +26,7 @@ from .details import FACTOR, DetailTraining
 from .embedded import Making, Prepared
 from .inpainting import InpaintingTraining
 from .pool import Pool, Stream
+from .settings import DiffusionSettings, Recipe
 from .slimmer import slimmed
 from .upscaling import LOW_NOISE, UpscalingTraining
 
@@ -43,7 +44,7 @@ def run_variant(making: Making, name: str, now: bool = False) -> Model | None:
 
 def inpainting(making: Making, prepared: Prepared, now: bool) -> Model | None:
     """The model that paints anew what a mask hides."""
-    settings = making.recipe.inpainting
+    settings = of_the_same(making.recipe.inpainting, making.recipe)
     training = InpaintingTraining(settings, making.pool, *prepared, making.folder)
     begin_with(making.folder / "diffusion", training.module, making.recipe.diffusion.channels, settings.channels)
     return finished(making, prepared, making.trained(training, settings.optimiser, 1.0, now=now))
@@ -51,7 +52,7 @@ def inpainting(making: Making, prepared: Prepared, now: bool) -> Model | None:
 
 def depth(making: Making, prepared: Prepared, now: bool) -> Model | None:
     """The model that draws with a given depth."""
-    settings = making.recipe.depth
+    settings = of_the_same(making.recipe.depth, making.recipe)
     estimator = depth_estimator(making, now)
     if estimator is None:
         return None
@@ -83,6 +84,11 @@ def upscaling(making: Making, prepared: Prepared, now: bool) -> Model | None:
     training = UpscalingTraining(settings, making.pool, large, model, prepared.captions)
     unet = making.trained(training, settings.unet.optimiser, 1 - DETAILS, now=now)
     return None if unet is None else replace(model, unet=unet)
+
+
+def of_the_same(settings: DiffusionSettings, recipe: Recipe) -> DiffusionSettings:
+    """Settings of a relative that draws the base's things, unless others are named."""
+    return replace(settings, only=settings.only or recipe.diffusion.only)
 
 
 def export_beside(model: Model, destination: Path, base: Path, text: str) -> None:
