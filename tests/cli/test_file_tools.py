@@ -260,7 +260,7 @@ def test_file_to_folder_and_back(files: Path, capsys: Captured) -> None:
     pipe = StableDiffusionPipeline.from_pretrained("folder")
     weight = pipe.unet.time_embedding.linear_1.weight
     assert torch.equal(weight, state[f"{UNET}time_embed.0.weight"])
-    assert told(capsys, "folder")["family"] == "other"
+    assert told(capsys, "folder")["family"] == "sd1"
     assert "folder: already there" in refused(capsys, 3, "convert", files / "a.safetensors", "folder")
     assert main(["convert", "folder", "folder", "--dtype", "bf16", "--force", "--vae", str(files / "b.safetensors")]) == 0
     assert set(told(capsys, "folder")["dtype"].values()) == {"bfloat16"}
@@ -352,7 +352,7 @@ def test_every_command_of_the_page(page: str, files: Path, capsys: Captured) -> 
     write_config(config(FAMILIES["sd1"]), Path("model.yaml"))
     (program,) = blocks(DOCS / page, "python")
     exec(compile(program, page, "exec"), {})
-    assert capsys.readouterr().out.startswith("other ")
+    assert capsys.readouterr().out.startswith("sd1 ")
     commands = [shlex.split(line) for block in blocks(DOCS / page, "sh") for line in block.splitlines()]
     assert len(commands) == 14
     for program, *words in sorted(commands, key=lambda words: words[1:] == ["info", "folder"]):  # of a folder made further down

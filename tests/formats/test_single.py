@@ -104,6 +104,7 @@ def test_what_is_written_is_read_again(folder: Path, tmp_path: Path, name: str) 
     assert (again.schedule, again.low_noise, again.settings) == (model.schedule, model.low_noise, model.settings)
     assert again.tokenizer.padded("a!") == model.tokenizer.padded("a!")
     assert (again.family, again.variant) == (model.family, model.variant)
+    assert model.family == {"sd1": "sd1", "sd2.1": "sd2", "x4": "sd_x4"}[FAMILIES[name].structure]
 
 
 @pytest.mark.parametrize("name", FAMILIES)
