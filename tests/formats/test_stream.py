@@ -2,6 +2,7 @@
 
 import os
 import resource
+import weakref
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from safetensors.torch import load_file, save_file
 from formats.memory import Memory
 from kakusan.errors import FileError
 from kakusan.formats import stream
+from kakusan.formats.convert import Cast
+from kakusan.formats.merge import Blend, Merged
 from kakusan.formats.safetensors import TYPES
 from kakusan.formats.stream import size, write_source
 
@@ -37,6 +40,22 @@ def test_the_same_bytes_as_the_library(tmp_path: Path) -> None:
     assert sum(written) == size(source)
     assert len(source.reads) == len(MIXED)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ours", "theirs"]
+
+
+def test_one_tensor_at_a_time_is_in_memory(tmp_path: Path) -> None:
+    """Also where each is made of two others, or cast."""
+    alive: weakref.WeakSet[torch.Tensor] = weakref.WeakSet()
+
+    class Watched(Memory):
+        def read(self, name: str) -> torch.Tensor:
+            assert not [tensor for tensor in alive if tensor.shape != (8, self.tensors[name].shape[1])]
+            tensor = torch.zeros(self.tensors[name].shape)
+            alive.add(tensor)
+            return tensor
+
+    sources = [Watched({f"model.{i}": torch.zeros(8, i + 1) for i in range(20)}) for _ in range(2)]
+    write_source(Cast(Merged(sources, Blend("weighted", 0.5)), torch.float16), tmp_path / "a")
+    assert not alive
 
 
 def test_every_type_is_read_back(tmp_path: Path) -> None:

@@ -74,13 +74,12 @@ def _recipe(text: str) -> dict[str, Any] | None:
 
 
 def _model(path: Path | None, as_json: bool) -> int:
-    from ..formats.folder import read_folder
+    from ..formats.folder import PARTS, read_folder
     from ..formats.summary import words
     from ..pipeline import EMBEDDED, Pipeline
 
     model = read_folder(path or EMBEDDED)
-    networks = {"unet": model.unet, "autoencoder": model.autoencoder, "text": model.text, "image": model.image}
-    sizes = {name: _size(network) for name, network in networks.items() if network is not None}
+    sizes = {name: _size(network) for name in PARTS if (network := getattr(model, name)) is not None}
     drawing = Pipeline(model).defaults
     schedule = model.schedule
     told = words(model.family, model.variant, schedule.prediction)
@@ -119,7 +118,7 @@ def _as_of_files(path: Path, model: "Model", sizes: dict[str, tuple[int, str]]) 
         "sha256": None,
         "short_hash": folder_hash(path / "unet"),
         "metadata": {},
-        "tensors": sum(len(network.state_dict()) for network in (model.unet, model.autoencoder, model.text)),
+        "tensors": sum(len(getattr(model, name).state_dict()) for name in sizes),
         "extra": [],
     }
 

@@ -12,7 +12,7 @@ from ..errors import KakusanError
 from . import ema, keys_autoencoder
 from .detect import AUTOENCODER, BUFFERS, POSTERIOR, autoencoder_prefix
 from .fill import linear
-from .folder import read_folder
+from .folder import PARTS, read_folder
 from .keys import FOLDER, renamed
 from .model import Model
 from .shapes import autoencoder_of
@@ -64,7 +64,8 @@ def read_model(
 
 def check_half(model: Model) -> None:
     """Raises KakusanError, naming the weight, if one is too large for fp16."""
-    for network, part in (("unet", model.unet), ("autoencoder", model.autoencoder), ("text", model.text)):
+    networks = {name: network for name in PARTS if (network := getattr(model, name)) is not None}
+    for network, part in networks.items():
         for name, tensor in part.state_dict().items():
             if tensor.dtype != torch.float16 and (largest := torch.linalg.vector_norm(tensor, torch.inf).item()) > HALF:
                 raise KakusanError(
