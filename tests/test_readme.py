@@ -9,7 +9,10 @@ from itertools import zip_longest
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from formats.originals import FAMILIES, tensors
 from kakusan import pipeline
 from kakusan.cli import main
 from kakusan.samplers.names import NAMES
@@ -21,11 +24,18 @@ READMES = [ROOT / "README.md", ROOT / "README.ja.md"]
 EACH = pytest.mark.parametrize("readme", READMES, ids=["en", "ja"])
 
 
+QUICK = ["--width", "64", "--height", "64", "--steps", "2"]
+QUICK_SCRIPT = ["--n_samples", "1", "--ddim_steps", "2"]
+
+
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty working folder, but for a model folder of the name that the READMEs give one."""
+    """An empty working folder, but for models of the names that the READMEs give them, the single files tiny ones."""
     monkeypatch.chdir(tmp_path)
     Path("my-model").symlink_to(pipeline.EMBEDDED)
+    tiny = tensors(FAMILIES["sd1"])
+    save_file(tiny, "model.safetensors")
+    torch.save({"state_dict": tiny, "global_step": 470000}, "old.ckpt")
 
 
 @EACH
@@ -107,6 +117,10 @@ def execute(line: str) -> None:
         assert words == [".", variable("VENV") + "/bin/activate"]
         return
     assert words[0] == "kakusan", line
+    if words[-1].endswith((".safetensors", ".ckpt")) and "--model" in words:
+        words += QUICK  # of 512 x 512 pixels otherwise, as their like at true size
+    if "--ckpt" in words:
+        words += QUICK_SCRIPT + (["--H", "64", "--W", "64"] if words[1] == "txt2img" else [])
     assert main(words[1:]) == 0, line
 
 
