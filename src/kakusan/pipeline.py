@@ -293,12 +293,7 @@ def load(
         if config is not None or use_ema:
             option = "config" if config is not None else "use_ema"
             raise KakusanError(f"{path}: {option} is for single files, not for folders", f"{path}: {option} は単一ファイル用です")
-        parts = [part for part in PARTS if part != "image" and (part != "autoencoder" or vae is None)]
-        model = read_folder(path, parts=parts, dtype=dtype, device=device)
-        if vae is not None:
-            model.autoencoder = read_vae(vae, scale=model.autoencoder.config.scale, dtype=dtype, device=device)
-        if prediction is not None:
-            model.schedule = dataclasses.replace(model.schedule, prediction=prediction_named(prediction))
+        model = _of_folder(path, dtype, device, vae, prediction)
     else:
         model = read_single(path, dtype=dtype, device=device, config=config, use_ema=use_ema, vae=vae, prediction=prediction)
     if dtype is None:
@@ -307,6 +302,16 @@ def load(
             if network is not None:
                 lent(network, torch.float32)
     return Pipeline(model, hash_=folder_hash(path / "unet") if path.is_dir() else "")
+
+
+def _of_folder(path: Path, dtype: torch.dtype | None, device: str, vae: str | Path | None, prediction: str | None) -> Model:
+    parts = [part for part in PARTS if part != "image" and (part != "autoencoder" or vae is None)]
+    model = read_folder(path, parts=parts, dtype=dtype, device=device)
+    if vae is not None:
+        model.autoencoder = read_vae(vae, scale=model.autoencoder.config.scale, dtype=dtype, device=device)
+    if prediction is not None:
+        model.schedule = dataclasses.replace(model.schedule, prediction=prediction_named(prediction))
+    return model
 
 
 def _located(name: str | Path) -> Path:

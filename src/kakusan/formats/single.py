@@ -58,31 +58,22 @@ def read_single(
     memory map. prediction: "epsilon" or "v" where it is known better. What was found out, and why, is in the model's notes.
     Raises FileError, naming file and tensor, on anything missing, unexpected, damaged or unknown.
     """
-    wanted = PARTS if parts is None else tuple(parts)
-    if unknown := set(wanted) - set(PARTS):
-        raise ValueError(f"parts {sorted(unknown)} are not among {', '.join(PARTS)}")
+    wanted = set(PARTS if parts is None else parts)
+    if not wanted <= set(PARTS):
+        raise ValueError(f"parts {sorted(wanted)} are not all among {', '.join(PARTS)}")
     source = open_file(path)
     found = _found(source, config, prediction)
     networks = _networks(source, found, without=() if vae is None else ("autoencoder",))
     places = _places(source, found, networks)
     _check_all_known(source, found, places)
     notes = _choose_average(source, found, places["unet"], use_ema)
-    for name in set(wanted) & set(networks):
+    for name in wanted & set(networks):
         fill(networks[name], source, places[name], dtype=dtype, device=device)
     if vae is not None:
-        scale = None if found.autoencoder is None else found.autoencoder.scale
-        networks["autoencoder"] = read_vae(vae, scale=scale, dtype=dtype, device=device)
-    model = Model(
-        **networks,  # type: ignore[arg-type]
-        tokenizer=_tokenizer(source, found),
-        schedule=found.schedule,
-        name=source.file.stem,
-        settings=found.settings,
-        low_noise=found.low_noise,
-        notes=notes,
-        path=source.file,
-    )
-    _settle_prediction(model, found, readable={"unet", "text"} <= set(wanted))
+        networks["autoencoder"] = read_vae(vae, scale=getattr(found.autoencoder, "scale", None), dtype=dtype, device=device)
+    model = _model(source, found, networks)
+    model.notes += notes
+    _settle_prediction(model, found, readable={"unet", "text"} <= wanted)
     return model
 
 
@@ -219,6 +210,18 @@ def _choose_average(source: Source, found: Found, places: dict[str, Place], use_
     if use_ema:
         return [tr("the file has one set of weights, which is used", "ファイルの重みは 1 組だけなので、それを使います")]
     return []
+
+
+def _model(source: Source, found: Found, networks: Mapping[str, nn.Module]) -> Model:
+    return Model(
+        **networks,  # type: ignore[arg-type]
+        tokenizer=_tokenizer(source, found),
+        schedule=found.schedule,
+        name=source.file.stem,
+        settings=found.settings,
+        low_noise=found.low_noise,
+        path=source.file,
+    )
 
 
 def _tokenizer(source: Source, found: Found) -> Tokenizer:
