@@ -286,18 +286,15 @@ def _check_states(states: Tensor, sample: Tensor, width: int) -> None:
 
 
 def _check_labels(label: Tensor | None, known: int) -> None:
-    if (label is None) == (known == 0):
-        return
-    raise KakusanError(
-        *(
-            ("this U-Net has no classes; leave class_labels out", "この U-Net にはクラスがありません。class_labels を外してください")
-            if known == 0
-            else (
-                f"this U-Net needs class_labels from 0 to {known - 1}: the noise level",
-                f"この U-Net には class_labels (0 から {known - 1} のノイズ量) が必要です",
-            )
+    if label is not None and not known:
+        raise KakusanError(
+            "this U-Net has no classes; leave class_labels out", "この U-Net にはクラスがありません。class_labels を外してください"
         )
-    )
+    if label is None and known:
+        raise KakusanError(
+            f"this U-Net needs class_labels from 0 to {known - 1}: the noise level",
+            f"この U-Net には class_labels (0 から {known - 1} のノイズ量) が必要です",
+        )
 
 
 def _check_ids(ids: Tensor, positions: int) -> None:

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, Self
 
@@ -43,6 +44,8 @@ class DiffusionPipeline(Switches):
         name, instead of the folder's. Raises FileError, naming file and key, on what cannot be read.
         """
         name = pretrained_model_name_or_path
+        if (custom := options.pop("custom_pipeline", None)) is not None:
+            return _custom(custom).from_pretrained(name, torch_dtype=torch_dtype, **options)
         if cls is DiffusionPipeline:
             folder = place(name, {option: value for option, value in options.items() if option in FROM_HUB})
             return _named(_index(folder), folder).from_pretrained(folder, torch_dtype=torch_dtype, **options)
@@ -165,6 +168,23 @@ def _named(index: Mapping[str, Any], folder: Path) -> type[DiffusionPipeline]:
             f"{folder / INDEX}: {name} is not a pipeline kakusan has", f"{folder / INDEX}: {name} というパイプラインはありません"
         )
     return found
+
+
+def _custom(place: str | Path) -> type[DiffusionPipeline]:
+    """The pipeline class in a Python file, or in the pipeline.py of a folder. Code is only taken from this machine, never from the hub."""
+    path = Path(place) / "pipeline.py" if Path(place).is_dir() else Path(place)
+    spec = spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise FileError(
+            f"{place}: no Python file here; custom_pipeline takes the path of one",
+            f"{place}: Python ファイルがありません。パスを指定してください",
+        )
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for found in vars(module).values():
+        if isinstance(found, type) and issubclass(found, DiffusionPipeline) and found.__module__ == module.__name__:
+            return found
+    raise FileError(f"{path}: it defines no pipeline", f"{path}: パイプラインのクラスがありません")
 
 
 def _class(name: str) -> type | None:

@@ -60,15 +60,15 @@ class TextGuidedPipeline(DiffusionPipeline):
 
         feature_extractor: makes `clip_input`; CLIP's published one unless given, so that a checker can be put in later.
         """
-        mended = {name: value for name, value in self.outdated.items() if scheduler.config.get(name, value) != value}
-        if mended:
-            scheduler.register_to_config(**mended)
+        if scheduler is not None:
+            said = scheduler.config
+            scheduler.register_to_config(**{name: value for name, value in self.outdated.items() if said.get(name, value) != value})
         self.register_modules(
             **{"vae": vae, "text_encoder": text_encoder, "tokenizer": tokenizer, "unet": unet, "scheduler": scheduler},
             **{"safety_checker": safety_checker, "feature_extractor": feature_extractor or CLIPImageProcessor()},
             image_encoder=image_encoder,
         )
-        self.vae_scale_factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        self.vae_scale_factor = 8 if vae is None else 2 ** (len(vae.config.block_out_channels) - 1)
         self.image_processor = VaeImageProcessor(self.vae_scale_factor)
         self.config = Config(requires_safety_checker=requires_safety_checker)
 
