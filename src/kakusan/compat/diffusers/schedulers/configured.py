@@ -26,7 +26,7 @@ USUAL_CHOICES: dict[str, tuple[object, ...]] = {
     "use_dynamic_shifting": (False, None),
     "shift_terminal": (None,),
     "solver_p": (None,),
-    "variance_type": (None,),
+    "variance_type": (None, "fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log"),  # of DDPM, which solvers ignore
 }
 
 
