@@ -115,7 +115,7 @@ def test_a_relatives_folder_holds_what_is_its_own(base: Making, made: dict[str, 
     whole = base.run()
     assert whole is not None
     export(whole, tmp_path / "base", "# base")
-    own = {"inpainting": {"unet"}, "upscaling": {"unet", "vae"}}
+    own = {"inpainting": {"unet"}, "depth": {"unet", "depth_estimator"}, "upscaling": {"unet", "vae"}}
     for name, networks in own.items():
         text = relative_card(made[name], "mini", stages(base.folder, VARIANTS[name]))
         export_beside(made[name], tmp_path / name, tmp_path / "base", text)
@@ -123,6 +123,7 @@ def test_a_relatives_folder_holds_what_is_its_own(base: Making, made: dict[str, 
         ours = read_folder(tmp_path / name, dtype=torch.float32)
         assert ours.variant == name
         assert ours.low_noise == made[name].low_noise
+        assert (ours.depth is None) == (name != "depth")
         for network in ("unet", "autoencoder", "text"):
             for key, tensor in getattr(made[name], network).state_dict().items():
                 assert torch.equal(getattr(ours, network).state_dict()[key], tensor.half().float()), (network, key)

@@ -27,6 +27,7 @@ from .settings import DiffusionSettings, EstimatorSettings
 from .sheets import save_sheet
 
 HELD_OUT = 9_000_000  # scenes from here on are for judging
+FARTHEST, NEAREST = 1.0, 3.0  # what the network says for depths 0 and 1: well above 0, where its last ReLU has no gradient
 
 
 class EstimatorTraining:
@@ -41,15 +42,17 @@ class EstimatorTraining:
         self.settings, self.pictures, self.size = settings, pictures, size
         torch.manual_seed(settings.optimiser.seed)
         network = Dpt(estimator_shape(settings, size))
-        network.head_out.state_dict()["bias"].add_(0.4)  # the middle of depths, where its ReLU lets gradients through
+        last = network.head_out.state_dict()  # it begins in the middle of what it is to say
+        last["weight"].mul_(0.05)
+        last["bias"].fill_(NEAREST / 2)
         self.module = channels_last(network)
 
     def loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Distance of the depths and of their edges."""
         numbers = torch.randint(HELD_OUT, (batch,), generator=generator, device=generator.device).tolist()
         image, depth = self.batch(numbers)
-        found = self.module(image)[:, None]
-        return F.l1_loss(found, depth) + self.settings.edges * edge_loss(found, depth), {}
+        found, wanted = self.module(image)[:, None], FARTHEST + (NEAREST - FARTHEST) * depth
+        return F.l1_loss(found, wanted) + self.settings.edges * edge_loss(found, wanted), {}
 
     def batch(self, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Pictures (n 3 s s) and their depth (n 1 s s)."""
@@ -61,7 +64,8 @@ class EstimatorTraining:
         image, depth = self.batch(range(HELD_OUT, HELD_OUT + 128))
         with torch.inference_mode():
             found = module(image)[:, None]
-        rows = [part[:16].expand(-1, 3, -1, -1) * 2 - 1 for part in (found.clamp(0, 1), depth)]
+        seen = ((found - FARTHEST) / (NEAREST - FARTHEST)).clamp(0, 1)
+        rows = [part[:16].expand(-1, 3, -1, -1) * 2 - 1 for part in (seen, depth)]
         save_sheet(torch.cat([image[:16], *rows]), folder / f"sheet-{step:06d}.png", columns=16)
         return {"rank": rank_correlation(found[:, 0], depth[:, 0]).mean().item()}
 
@@ -80,7 +84,6 @@ def estimator_shape(settings: EstimatorSettings, size: int) -> DptConfig:
         feedforward=settings.feedforward,
         taps=settings.taps,
         fusion=settings.fusion,
-        head=settings.head,
     )
 
 

@@ -99,7 +99,6 @@ class EstimatorSettings:
     feedforward: int = 128
     taps: tuple[int, int] = (0, 1)
     fusion: int = 32
-    head: int = 16
     edges: float = 0.5
     optimiser: Optimiser = field(default_factory=Optimiser)
 

@@ -58,7 +58,8 @@ def depth(making: Making, prepared: Prepared, now: bool) -> Model | None:
         return None
     training = DepthTraining(settings, making.pool, *prepared, estimator)
     begin_with(making.folder / "diffusion", training.module, making.recipe.diffusion.channels, settings.channels)
-    return finished(making, prepared, making.trained(training, settings.optimiser, 1 - ESTIMATOR, now=now))
+    model = finished(making, prepared, making.trained(training, settings.optimiser, 1 - ESTIMATOR, now=now))
+    return None if model is None else replace(model, depth=estimator)
 
 
 def depth_estimator(making: Making, now: bool) -> Dpt | None:
