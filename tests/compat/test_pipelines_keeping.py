@@ -1,6 +1,7 @@
 """Pipelines opened, moved, kept and taken apart."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from compat import tiny_folders as tiny
+from formats.hub_server import Hub, Repo
 from kakusan.compat import diffusers as ours
 from kakusan.errors import FileError, KakusanError
 
@@ -52,6 +54,39 @@ def test_components_are_shared_moved_and_written(folder: Path, pipes: tuple[Any,
     theirs = diffusers.StableDiffusionPipeline.from_pretrained(tmp_path / "kept")
     for key, value in pipes[1].unet.state_dict().items():
         assert torch.equal(theirs.unet.state_dict()[key], value), key
+
+
+@pytest.fixture
+def hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """The model on a hub, under two revisions, for who has the token."""
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("KAKUSAN_CACHE", str(tmp_path / "own"))
+    files = {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    with Hub({"org/tiny": Repo(files, gated="auto", token="hf_secret", revisions=("main", "fp16"))}) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        yield hub
+
+
+def test_a_name_on_the_hub(hub: Hub, pipes: tuple[Any, Any]) -> None:
+    mine = ours.StableDiffusionPipeline.from_pretrained("org/tiny", revision="fp16", use_auth_token="hf_secret")
+    drawn = [pipe(PROMPT, num_inference_steps=2, generator=torch.Generator().manual_seed(1)).images[0] for pipe in (mine, pipes[0])]
+    assert np.array_equal(np.asarray(drawn[0]), np.asarray(drawn[1]))
+    before = len(hub.asked)
+    again = ours.AutoencoderKL.from_pretrained("org/tiny", subfolder="vae", revision="fp16", local_files_only=True)
+    assert len(hub.asked) == before
+    assert torch.equal(again.decoder.conv_out.bias, mine.vae.decoder.conv_out.bias)
+    with pytest.raises(KakusanError, match="org/tiny") as error:
+        ours.StableDiffusionPipeline.from_pretrained("org/tiny", revision="v9", token="hf_secret")
+    assert "\n" not in str(error.value)
+
+
+def test_one_part_is_fetched_alone(hub: Hub) -> None:
+    scheduler = ours.LMSDiscreteScheduler.from_pretrained("org/tiny", subfolder="scheduler", token="hf_secret")
+    assert scheduler.config.beta_schedule == "scaled_linear"
+    ours.AutoencoderKL.from_pretrained("org/tiny", subfolder="vae", token="hf_secret")
+    assert {name.split("/")[0] for name in hub.fetched()} <= {"scheduler", "vae", "model_index.json", "README.md"}
 
 
 def test_a_pipeline_out_of_a_file_of_ones_own(folder: Path, tmp_path: Path) -> None:
