@@ -275,8 +275,9 @@ def load(
 ) -> Pipeline:
     """A pipeline of the embedded model, a model folder, a single file (.safetensors, .ckpt), or a model on the hub ("org/name").
 
-    config: the original .yaml of a single file. device: "auto" (or None) takes a GPU where there is one. dtype: unless given, half
-    precision on a GPU; on a CPU weights stay as they are stored, and each layer computes in float32.
+    config: the original .yaml of a single file; one of the same name beside it is taken unasked. device: "auto" (or None) takes a
+    GPU where there is one. dtype: unless given, half precision on a GPU; on a CPU weights stay as they are stored, and each layer
+    computes in float32.
     use_ema, vae, prediction: see `read_single`; what was found out about a file is in `model.notes`.
     Raises FileError on what is missing, damaged or of an unknown kind, KakusanError on options that do not fit.
     """
@@ -295,6 +296,8 @@ def load(
             raise KakusanError(f"{path}: {option} is for single files, not for folders", f"{path}: {option} は単一ファイル用です")
         model = _of_folder(path, dtype, device, vae, prediction)
     else:
+        if config is None and path.with_suffix(".yaml").is_file():
+            config = path.with_suffix(".yaml")
         model = read_single(path, dtype=dtype, device=device, config=config, use_ema=use_ema, vae=vae, prediction=prediction)
     if dtype is None:
         wakened(model.unet, torch.float32)

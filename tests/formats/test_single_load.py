@@ -119,3 +119,11 @@ def test_what_is_not_there_or_does_not_fit_is_one_line(folder: Path) -> None:
     with pytest.raises(FileError, match=r"gone.yaml: cannot be read"):
         kakusan.load(folder / "full.safetensors", config=folder / "gone.yaml", device="cpu")
     assert kakusan.load(folder / "folder", device="cpu", prediction="v").model.schedule.prediction == "v_prediction"
+
+
+def test_a_config_of_the_same_name_beside_the_file_is_taken_unasked(tmp_path: Path) -> None:
+    save_file(tensors(FAMILIES["sd1"]), tmp_path / "model.safetensors")
+    beside = config(FAMILIES["sd1"])
+    beside["model"]["params"]["parameterization"] = "v"
+    write_config(beside, tmp_path / "model.yaml")
+    assert kakusan.load(tmp_path / "model.safetensors", device="cpu").model.schedule.prediction == "v_prediction"
