@@ -62,7 +62,7 @@ class _Peer(pickle._Unpickler):  # type: ignore[name-defined]
         }
         if name.endswith("Storage"):
             return KINDS[name.removesuffix("Storage")]
-        return known.get(name) or type(name, (Other,), {})
+        return known.get(name) or type("Other", (Other,), {})
 
     def persistent_load(self, identity: Any) -> Any:
         if identity[0] == "module":
