@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import FileError
-from .fields import read_json, write_json
+from .fields import write_json
 from .mapped import MappedFile
-from .source import Stored, check, refuse
+from .source import Stored, refuse
 
 TYPES = {
     "U64": torch.uint64,
@@ -90,41 +90,6 @@ class SafetensorsFile:
         return TYPES[kind]
 
 
-def read_tensors(
-    folder: Path,
-    stem: str,
-    shapes: Mapping[str, tuple[int, ...]],
-    modern: Callable[[str], str | None] = lambda name: name,
-    *,
-    dtype: torch.dtype | None = None,
-    device: str = "cpu",
-) -> dict[str, Tensor]:
-    """The tensors named in `shapes`, from `stem`.safetensors in the folder or from the shards its index names.
-
-    modern: today's name of a stored tensor, None for one to leave out. dtype: None for the stored one, which on a CPU leaves the
-    tensors in the memory map. Raises FileError on a tensor that is missing, unexpected, of another shape or not of floats.
-    """
-    tensors: dict[str, Tensor] = {}
-    files = _files(folder, stem)
-    for file, listed in files.items():
-        source = SafetensorsFile(file)
-        if listed is not None:
-            _check_listed(file, set(source.tensors), listed)
-        for key, stored in source.tensors.items():
-            name = modern(key)
-            if name is None:
-                continue
-            if name in tensors or name not in shapes:
-                refuse(file, key, "is not a tensor of this model", "はこのモデルのテンソルではありません")
-            check(file, key, stored, shapes[name])
-            tensors[name] = source.read(key).to(device=device, dtype=dtype)
-    missing = [name for name in shapes if name not in tensors]
-    if missing:
-        more = f" (+{len(missing) - 1})" if len(missing) > 1 else ""
-        refuse(next(iter(files)), missing[0], f"is missing{more}", f"がありません{more}")
-    return tensors
-
-
 def write_tensors(folder: Path, stem: str, tensors: Mapping[str, Tensor], max_shard_bytes: int) -> None:
     """`stem`.safetensors, or if that would be too large numbered shards with an index, as diffusers and transformers read them."""
     shards: list[dict[str, Tensor]] = [{}]
@@ -145,38 +110,3 @@ def write_tensors(folder: Path, stem: str, tensors: Mapping[str, Tensor], max_sh
         weight_map |= dict.fromkeys(shard, file)
     total = sum(tensor.nbytes for tensor in tensors.values())
     write_json(folder / f"{stem}.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": weight_map})
-
-
-def _files(folder: Path, stem: str) -> dict[Path, set[str] | None]:
-    """The files to read, each with the names an index promises in it. The index of shards goes before a whole file."""
-    index = folder / f"{stem}.safetensors.index.json"
-    if index.is_file():
-        files = _shards(index)
-    else:
-        whole = [folder / f"{stem}.safetensors", folder / f"{stem}.fp16.safetensors"]
-        files = {next((file for file in whole if file.is_file()), whole[0]): None}
-    for file in files:
-        if not file.is_file():
-            raise FileError(f"{file}: the file is missing", f"{file}: ファイルがありません")
-    return files
-
-
-def _shards(index: Path) -> dict[Path, set[str] | None]:
-    weight_map = read_json(index).get("weight_map")
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise FileError(f'{index}: "weight_map" is missing or empty', f'{index}: "weight_map" がないか空です')
-    shards: dict[Path, set[str]] = {}
-    for name, file in weight_map.items():
-        if not isinstance(file, str) or Path(file).name != file:
-            refuse(
-                index, name, f"is in {file!r}, which is no file beside the index", f"の {file!r} は索引と同じ場所のファイル名ではありません"
-            )
-        shards.setdefault(index.parent / file, set()).add(name)
-    return {**shards}
-
-
-def _check_listed(file: Path, keys: set[str], listed: set[str]) -> None:
-    for name in sorted(listed - keys):
-        refuse(file, name, "is missing, though the index promises it", "がありません (索引には載っています)")
-    for name in sorted(keys - listed):
-        refuse(file, name, "is not in the index", "が索引に載っていません")
