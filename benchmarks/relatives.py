@@ -3,8 +3,8 @@
     python benchmarks/relatives.py inpainting                   # needs the drawings (make pictures) and build/judge.safetensors
     python benchmarks/relatives.py depth upscaling --limit 40 --models build/models
 
-Scenes are those that no training picture showed. inpainting: the thing is hidden and another asked for. depth: a thing is asked for
-in the place and shape of another. upscaling: small pictures of the generator drawn four times as large, against bicubic.
+Scenes are those that no training picture showed. inpainting: the thing is hidden and another asked for, or half of it. depth: a thing
+is asked for in the place and shape of another. upscaling: small pictures of the generator drawn four times as large, against bicubic.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import kakusan
-from kakusan.data.pictures import WORLDS, Chance, Pictures, Scene, load_pack
+from kakusan.data.pictures import WORLDS, Pictures, Scene, load_pack
 from kakusan.evaluation.judge import Judge, load_judge, truth
 from kakusan.formats.model import Model
 from kakusan.tasks.depth2img import shown
@@ -26,12 +26,12 @@ from kakusan.training.depth import rank_correlation
 from kakusan.training.diffusion import Sample
 from kakusan.training.drawn import drawn
 from kakusan.training.inpainting import beside
-from kakusan.training.masks import mask_of
+from kakusan.training.masks import box
 from kakusan.training.sheets import save_sheet
 from kakusan.training.upscaling import LOW_NOISE
 
 FIRST = 4_000_000
-SCALES = {"inpainting": 3.0, "depth": 3.0, "upscaling": 1.0}
+WHICH = ("inpainting", "depth", "upscaling")
 
 
 def main() -> None:
@@ -55,30 +55,33 @@ def main() -> None:
 
 
 def inpainting(model: Model, pictures: Pictures, judge: Judge, limit: int, sheets: Path) -> list[str]:
-    """A thing is hidden, with a margin, and another asked for in its place; and everything is hidden and the whole asked for."""
-    scenes = [pictures.spec(FIRST + i) for i in range(2 * limit)]
-    asked = [
-        replace(scene, things=(replace(other.things[0], colour=None),)) for scene, other in zip(scenes[:limit], scenes[limit:], strict=True)
-    ]
-    rendered = pictures.render(scenes[:limit], 64)
+    """Another thing is asked for in a box round the hidden one; half of a thing is to be completed; everything is to be drawn."""
+    scenes, others = some(pictures, limit)
+    rendered = pictures.render(scenes, 64)
     covers = rendered.masks.sum(1).clamp(0, 1)
+    halves = box(64, (0.5, 0, 1, 1)).expand(limit, -1, -1)
+    cases = {
+        "a box round the thing; another is asked for": (torch.stack([box_round(cover) for cover in covers]), others),
+        "the right half; the same is asked for": (halves, scenes),
+        "everything; another is asked for": (torch.ones(limit, 64, 64), others),
+    }
     rows = ["| hidden | object | background | kept (PSNR, dB) |", "|---|---|---|---|"]
-    shown_rows = [rendered.image[:16]]
-    for kind in ("thing", "everything"):
-        masks = torch.stack([mask_of(kind, cover, Chance(3, i)) for i, cover in enumerate(covers)])[:, None]
+    sheet = [rendered.image[:16]]
+    for name, (masks, asked) in cases.items():
+        masks = masks[:, None]
         images = in_parts(model, Sample(torch.zeros(limit, 4, 16, 16), beside_of(model, rendered.image, masks)), texts(pictures, asked))
-        found, right = judge.answers(images), truth(asked)
-        shares = [share(found[question], right[question]) for question in ("object", "background")]
-        kept = "-" if kind == "everything" else f"{psnr(images * (1 - masks), rendered.image * (1 - masks)):.1f}"
-        rows.append(f"| {'the thing' if kind == 'thing' else kind} | {shares[0]:.3f} ({limit}) | {shares[1]:.3f} ({limit}) | {kept} |")
-        shown_rows += [torch.where(masks > 0.5, torch.zeros(()), rendered.image)[:16], images[:16]]
+        whole = torch.where(masks > 0.5, images, rendered.image)
+        kept = (masks < 0.5).expand_as(images)
+        near = f"{psnr(images[kept], rendered.image[kept]):.1f}" if kept.any() else "-"
+        rows.append(f"| {name} | {judged(judge, whole, asked, limit)} | {near} |")
+        sheet += [torch.where(masks > 0.5, torch.zeros(()), rendered.image)[:16], whole[:16]]
     rebuilt = psnr(reconstruct(model.autoencoder, rendered.image), rendered.image)
-    save_sheet(torch.cat(shown_rows), sheets / "embedded-inpainting.png", columns=16, cell=64)
+    save_sheet(torch.cat(sheet), sheets / "embedded-inpainting.png", columns=16, cell=64)
     return [
         *rows,
         "",
-        f"Kept: what was not hidden, as the model itself draws it ({rebuilt:.1f} dB is the autoencoder's own loss); kakusan "
-        "gives those pixels back bit for bit.",
+        f"Kept: what was not hidden, as the model itself would draw it ({rebuilt:.1f} dB is the autoencoder's own loss on whole pictures); "
+        "kakusan gives those pixels back bit for bit.",
     ]
 
 
@@ -86,31 +89,27 @@ def depth(model: Model, pictures: Pictures, full: Pictures, judge: Judge, limit:
     """The order of depths: found in pictures of the generator's whole world, and kept in pictures drawn by the exact depth of others."""
     estimator = model.depth
     assert estimator is not None
-    many = [full.render([full.spec(9_500_000 + i + k) for k in range(50)], 64) for i in range(0, 200, 50)]
-    with torch.inference_mode():
-        order = torch.cat([rank_correlation(estimator(part.image), part.depth) for part in many])
-    scenes = [pictures.spec(FIRST + i) for i in range(2 * limit)]
-    asked = [
-        replace(scene, things=(replace(other.things[0], colour=None),)) for scene, other in zip(scenes[:limit], scenes[limit:], strict=True)
-    ]
-    rows = ["| asked for | object | background | order of depths kept (rank correlation) |", "|---|---|---|---|"]
-    rendered = pictures.render(scenes[:limit], 64)
+    many = [full.render([full.spec(FIRST + i + k) for k in range(50)], 64) for i in range(0, 200, 50)]
+    scenes, others = some(pictures, limit)
+    rendered = pictures.render(scenes, 64)
     seen = torch.stack([shown(each, (16, 16)) for each in rendered.depth])
-    shown_rows = [rendered.image[:16], rendered.depth[:16, None].expand(-1, 3, -1, -1) * 2 - 1]
-    for name, wanted in (("the thing itself", scenes[:limit]), ("another in its shape", asked)):
-        images = in_parts(model, Sample(torch.zeros(limit, 4, 16, 16), seen), texts(pictures, wanted))
-        found, right = judge.answers(images), truth(wanted)
+    rows = ["| asked for | object | background | order of depths kept (rank correlation) |", "|---|---|---|---|"]
+    sheet = [rendered.image[:16], rendered.depth[:16, None].expand(-1, 3, -1, -1) * 2 - 1]
+    for name, asked in (("the thing itself", scenes), ("another, in its shape", others)):
+        images = in_parts(model, Sample(torch.zeros(limit, 4, 16, 16), seen), texts(pictures, asked))
         with torch.inference_mode():
             kept = rank_correlation(estimator(images), rendered.depth).mean().item()
-        shares = [share(found[question], right[question]) for question in ("object", "background")]
-        rows.append(f"| {name} | {shares[0]:.3f} ({limit}) | {shares[1]:.3f} ({limit}) | {kept:.3f} |")
-        shown_rows.append(images[:16])
-    save_sheet(torch.cat(shown_rows), sheets / "embedded-depth.png", columns=16, cell=64)
+        rows.append(f"| {name} | {judged(judge, images, asked, limit)} | {kept:.3f} |")
+        sheet.append(images[:16])
+    with torch.inference_mode():
+        order = torch.cat([rank_correlation(estimator(part.image), part.depth) for part in many]).mean()
+        alone = rank_correlation(estimator(rendered.image), rendered.depth).mean()
+    save_sheet(torch.cat(sheet), sheets / "embedded-depth.png", columns=16, cell=64)
     return [
         *rows,
         "",
-        f"The depth network by itself: rank correlation {order.mean():.3f} with the exact depth of 200 pictures of the "
-        "generator's whole world (several things, landscapes).",
+        f"The order is read by the depth network itself, whose rank correlation with the exact depth is {alone:.3f} on the generator's "
+        f"own pictures of these scenes, and {order:.3f} on 200 of its whole world (several things, landscapes).",
     ]
 
 
@@ -131,6 +130,28 @@ def upscaling(model: Model, pictures: Pictures, limit: int, sheets: Path) -> lis
     rows.append(f"| its autoencoder alone (the most it can reach) | {psnr(reconstructed(model, large), large):.2f} |")
     save_sheet(torch.cat([cubic[:6], images[0][:6], large[:6]]), sheets / "embedded-upscaling.png", columns=6, cell=256)
     return [*rows, "", f"{limit} pictures of the generator, 64 to 256 pixels."]
+
+
+def some(pictures: Pictures, limit: int) -> tuple[list[Scene], list[Scene]]:
+    """Scenes, and the same with other things in the things' place, in their own colours."""
+    scenes, others = ([pictures.spec(first + i) for i in range(limit)] for first in (FIRST, FIRST + limit))
+    exchanged = [replace(scene, things=(replace(other.things[0], colour=None),)) for scene, other in zip(scenes, others, strict=True)]
+    return scenes, exchanged
+
+
+def box_round(cover: Tensor, margin: int = 3) -> Tensor:
+    """1 in a box (s s) round what covers anything."""
+    rows, columns = ((cover > 0.1).any(dim).nonzero().flatten() for dim in (1, 0))
+    side = cover.shape[-1]
+    edges = (columns[0] - margin, rows[0] - margin, columns[-1] + 1 + margin, rows[-1] + 1 + margin)
+    return box(side, [min(max(int(edge) / side, 0.0), 1.0) for edge in edges])
+
+
+def judged(judge: Judge, images: Tensor, asked: list[Scene], limit: int) -> str:
+    """Shares of pictures whose thing and whose background are those asked for, as two cells of a table."""
+    found, right = judge.answers(images), truth(asked)
+    shares = [sum(a == b for a, b in zip(found[q], right[q], strict=True)) / limit for q in ("object", "background")]
+    return " | ".join(f"{part:.3f} ({limit})" for part in shares)
 
 
 def reconstructed(model: Model, images: Tensor) -> Tensor:
@@ -160,19 +181,14 @@ def in_parts(model: Model, sample: Sample, captions: list[str], size: int = 20) 
         rows = slice(start, start + size)
         with torch.inference_mode():
             states = model.text(torch.tensor([model.tokenizer.padded(text) for text in captions[rows]]))
-        parts.append(drawn(model, model.unet, states, sample.rows(rows), scale=SCALES[model.variant], seed=1 + start))
+        parts.append(drawn(model, model.unet, states, sample.rows(rows), scale=model.settings["defaults"]["scale"], seed=1 + start))
     return torch.cat(parts)
-
-
-def share(found: list[str], right: list[str]) -> float:
-    """How many are the same."""
-    return sum(a == b for a, b in zip(found, right, strict=True)) / len(right)
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", nargs="*", choices=list(SCALES), default=list(SCALES))
+    parser.add_argument("which", nargs="*", choices=WHICH, default=WHICH)
     parser.add_argument("--models", type=Path, default=Path(kakusan.__file__).parent, help="where embedded-inpainting and the others lie")
     parser.add_argument("--pack", type=Path, default=Path("build/pictures/sprites.npz"))
     parser.add_argument("--judge", type=Path, default=Path("build/judge.safetensors"))

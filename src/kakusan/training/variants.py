@@ -32,6 +32,8 @@ from .upscaling import LOW_NOISE, UpscalingTraining
 
 VARIANTS = {"inpainting": ("inpainting",), "depth": ("estimator", "depth"), "upscaling": ("details", "upscaling")}
 """The relatives, and the stages that each adds to a run."""
+SCALES = {"inpainting": 2.0, "depth": 3.0, "upscaling": 1.0}
+"""Guidance by default: where the U-Net sees more than words, words need less weight."""
 SHARED = ("text_encoder", "tokenizer", "image_encoder", "vae")
 ESTIMATOR, DETAILS = 0.3, 0.4  # of the minutes of a variant
 
@@ -39,7 +41,11 @@ ESTIMATOR, DETAILS = 0.3, 0.4  # of the minutes of a variant
 def run_variant(making: Making, name: str, now: bool = False) -> Model | None:
     """A finished relative, or None if the session's minutes ran out. name: one of VARIANTS; now: as its last checkpoint has it."""
     prepared = making.prepared()
-    return None if prepared is None else {"inpainting": inpainting, "depth": depth, "upscaling": upscaling}[name](making, prepared, now)
+    if prepared is None:
+        return None
+    defaults = {**prepared.model.settings["defaults"], "scale": SCALES[name]}
+    prepared = prepared._replace(model=replace(prepared.model, settings={**prepared.model.settings, "defaults": defaults}))
+    return {"inpainting": inpainting, "depth": depth, "upscaling": upscaling}[name](making, prepared, now)
 
 
 def inpainting(making: Making, prepared: Prepared, now: bool) -> Model | None:
