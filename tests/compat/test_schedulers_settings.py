@@ -91,7 +91,7 @@ def test_handed_from_class_to_class(first: str, second: str) -> None:
     """What was a default is not handed on; what a class does not know is kept for the next."""
     made = []
     for package in (diffusers, schedulers):
-        scheduler = getattr(package, first)(beta_end=0.013, num_train_timesteps=900)
+        scheduler = getattr(package, first)(beta_end=0.013, num_train_timesteps=60)
         for name, changes in ((second, {"use_karras_sigmas": True}), ("DDPMScheduler", {"clip_sample": False}), (first, {})):
             scheduler = getattr(package, name).from_config(scheduler.config, **changes)
         made.append(plain(scheduler.config))
@@ -174,6 +174,9 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: schedulers.PNDMScheduler().set_timesteps(3), "skip_prk_steps=True"),
     (lambda: schedulers.UniPCMultistepScheduler().set_timesteps(sigmas=[1.0]), "flow models"),
     (lambda: schedulers.DDIMScheduler.from_config("a folder"), "from_pretrained"),
+    (lambda: schedulers.DDIMScheduler(beta_end="0.02"), "beta_end is '0.02'"),
+    (lambda: schedulers.DDIMScheduler(num_train_timesteps=10.5), "num_train_timesteps is 10.5"),
+    (lambda: schedulers.UniPCMultistepScheduler(solver_type=["bh1"]), "solver_type is ['bh1']"),
 ]
 
 

@@ -213,6 +213,29 @@ def test_gradients_pass_through(name: str) -> None:
     assert torch.equal(again, trace(ours(name), Loop(steps=5)).latents[0])
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_inference_mode_may_come_and_go(name: str) -> None:
+    settings = {"skip_prk_steps": True} if name == "PNDMScheduler" else {}
+    scheduler, expected = ours(name, **settings), trace(ours(name, **settings), Loop(steps=6)).latents[-1]
+    scheduler.set_timesteps(6)
+    x, generator = NOISE * scheduler.init_noise_sigma, torch.Generator().manual_seed(7)
+    options = {"generator": generator} if "Ancestral" in name or name == "DDPMScheduler" else {}
+    for i, t in enumerate(scheduler.timesteps):
+        with torch.inference_mode(i % 3 == 1):
+            x = scheduler.step(answer(scheduler, x, t), t, x, **options).prev_sample
+    assert torch.equal(x, expected)
+
+
+def test_another_shape_in_mid_run() -> None:
+    scheduler = ours("UniPCMultistepScheduler")
+    scheduler.set_timesteps(5)
+    scheduler.step(NOISE, scheduler.timesteps[0], NOISE)
+    with pytest.raises(KakusanError, match="latents of another shape"):
+        scheduler.step(NOISE[:1], scheduler.timesteps[1], NOISE[:1])
+    with pytest.raises(KakusanError, match="model_output and sample"):
+        scheduler.step(NOISE[:1], scheduler.timesteps[1], NOISE)
+
+
 def test_lms_keeps_its_order() -> None:
     scheduler = ours("LMSDiscreteScheduler")
     scheduler.set_timesteps(5)

@@ -4,7 +4,9 @@ import inspect
 import json
 from collections.abc import Mapping
 from difflib import get_close_matches
+from numbers import Integral, Real
 from pathlib import Path
+from types import NoneType
 from typing import Any, ClassVar, Self
 
 from ....errors import FileError, KakusanError
@@ -45,6 +47,7 @@ class Configured:
     def __init__(self, *args: object, **settings: object):
         given = self._given(args, settings)
         self._config = Config({**self.defaults, **given, DEFAULTED: [name for name in self.defaults if name not in given]})
+        self._check_kinds()
         for name, meanings in self.adopted.items():
             if (value := self._config[name]) in meanings:
                 self.register_to_config(**{name: meanings[value]})
@@ -136,7 +139,7 @@ class Configured:
     @classmethod
     def _given(cls, args: tuple[object, ...], settings: Mapping[str, object]) -> dict[str, object]:
         given = {**dict(zip(cls.defaults, args, strict=False)), **{n: v for n, v in settings.items() if not n.startswith("_")}}
-        if len(args) > len(cls.defaults) or len(given) < len(args):
+        if len(args) > len(cls.defaults):
             raise KakusanError(
                 f"{cls.__name__}: too many arguments; there are {', '.join(cls.defaults)}",
                 f"{cls.__name__}: 引数が多すぎます。使えるもの: {', '.join(cls.defaults)}",
@@ -151,6 +154,19 @@ class Configured:
                     + (f"{near[0]} のことですか。" if near else f"使えるもの: {', '.join(cls.defaults)}"),
                 )
         return given
+
+    def _check_kinds(self) -> None:
+        """Texts, numbers and switches are what they are by default; a switch may be None."""
+        for name, default in self.defaults.items():
+            for kind, wanted in ((bool, (bool, NoneType)), (str, (str,)), (Integral, (Integral,)), (Real, (Real,))):
+                if isinstance(default, kind):
+                    value = self._config[name]
+                    if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
+                        raise KakusanError(
+                            f"{type(self).__name__}: {name} is {value!r}; it must be of the kind of {default!r}",
+                            f"{type(self).__name__}: {name} が {value!r} です。{default!r} のような値にしてください",
+                        )
+                    break
 
     def _check(self) -> None:
         for name, known in {**USUAL_CHOICES, **self.choices}.items():

@@ -88,18 +88,25 @@ class Scheduler(Configured):
 
         limit: the estimate is cut off there.
         """
+        if output.shape != sample.shape:
+            shapes = f"{list(output.shape)}, {list(sample.shape)}"
+            raise KakusanError(
+                f"{type(self).__name__}.step: model_output and sample have different shapes: {shapes}",
+                f"{type(self).__name__}.step: model_output と sample の形が違います: {shapes}",
+            )
         wide = torch.float64 if torch.float64 in (output.dtype, sample.dtype) else torch.float32
         if self._run is None:
             self._run = _Run(start(sample.to(wide) * self._noised(levels[0]), levels), levels[-1])
         else:
             self._run.replace(sample.to(wide) * self._noised(self._run.sigma))
-        denoised = self._denoised(output.to(wide), self._run.x, self._run.sigma)
+        run, self._run = self._run, None  # if the sampler raises, its run is over
+        denoised = self._denoised(output.to(wide), run.x, run.sigma)
         denoised = denoised if limit == math.inf else denoised.clamp(-limit, limit)
-        self._run.answer(denoised)
-        x, dtype = self._run.x / self._noised(self._run.sigma), torch.promote_types(output.dtype, sample.dtype)
-        if self._run.ended:
-            self._run = None
-        return x.to(dtype), denoised.to(dtype)
+        run.answer(denoised)
+        if not run.ended:
+            self._run = run
+        dtype = torch.promote_types(output.dtype, sample.dtype)
+        return (run.x / self._noised(run.sigma)).to(dtype), denoised.to(dtype)
 
     def _denoised(self, output: Tensor, x: Tensor, sigma: float) -> Tensor:
         """The clean latent in x (n c h w), which holds all its noise, by what the network said; as in `denoiser.Denoiser`."""
@@ -142,8 +149,18 @@ class _Run:
         self._stand(next(sampler))
 
     def replace(self, x: Tensor) -> None:
-        """In place: the sampler goes on from the very tensor that it asked about."""
-        self.x.copy_(x)
+        """In place: the sampler goes on from the very tensor that it asked about. Raises KakusanError for one of another shape."""
+        if x.shape != self.x.shape:
+            shapes = f"{list(x.shape)}, {list(self.x.shape)}"
+            raise KakusanError(
+                f"scheduler.step: latents of another shape in the middle of a run: {shapes}; call set_timesteps before a new run",
+                f"scheduler.step: 実行の途中で潜在変数の形が変わりました: {shapes}。新しい実行の前に set_timesteps を呼んでください",
+            )
+        if self.x.is_inference() and not torch.is_inference_mode_enabled():  # left mid-run: such tensors change nowhere else
+            with torch.inference_mode():
+                self.x.copy_(x)
+        else:
+            self.x.copy_(x)
 
     def answer(self, denoised: Tensor) -> None:
         """On to the next question, or to the end."""

@@ -107,10 +107,10 @@ def timesteps_of(levels: Array, table: Array) -> Array:
 
 
 def check_steps(name: str, steps: object, total: int) -> int:
-    """The number of steps, if it is a whole number from 1 to T. Raises KakusanError."""
+    """The number of steps, if it is a whole number from 1 to T; name: who asks. Raises KakusanError."""
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 1 <= steps <= total:
         raise KakusanError(
-            f"{name}.set_timesteps: num_inference_steps is {steps!r}; it must be a whole number from 1 to {total}",
-            f"{name}.set_timesteps: num_inference_steps が {steps!r} です。1 から {total} の整数にしてください",
+            f"{name}: num_inference_steps is {steps!r}; it must be a whole number from 1 to {total}",
+            f"{name}: num_inference_steps が {steps!r} です。1 から {total} の整数にしてください",
         )
     return int(steps)
