@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import kakusan
+from kakusan.formats.folder import read_folder
 from kakusan.pipeline import EMBEDDED, Pipeline
 from peers import draw, levels, peer, same
 
@@ -88,3 +89,20 @@ def test_words_it_does_not_know_are_named_and_still_drawn(pipe: Pipeline) -> Non
 def test_the_words_are_those_of_the_captions() -> None:
     words = json.loads(Path(EMBEDDED / "kakusan.json").read_text(encoding="utf-8"))["words"]
     assert {"apple", "background", "blue", "猫", "背景"} <= set(words)
+
+
+RELATIVES = sorted(EMBEDDED.parent.glob("embedded-*"))
+
+
+def test_with_its_relatives_it_is_small_enough_to_ship() -> None:
+    sizes = [path.stat().st_size for folder in (EMBEDDED, *RELATIVES) for path in folder.rglob("*") if path.is_file()]
+    assert max(sizes) <= 16_000_000
+    assert sum(sizes) <= 40_000_000
+
+
+@pytest.mark.parametrize("folder", RELATIVES, ids=lambda folder: folder.name)
+def test_a_relative_opens_and_says_how_well_it_does(folder: Path) -> None:
+    model = read_folder(folder)
+    assert folder.name == f"embedded-{model.variant}"
+    assert "not measured yet" not in model.card
+    assert model.settings["concepts"] == read_folder(EMBEDDED, parts=[]).settings["concepts"]
