@@ -26,7 +26,7 @@ SCHEDULE_LABELS = {name: row.label for name, row in DESCRIPTIONS.items()}
 class Recipe:
     """Everything that decides one picture, but for the pictures it begins with.
 
-    sampler, schedule: our names, not labels; model_hash: of its weights, any length. mode: `modes.Mode`; strength: from 0, the
+    sampler, schedule: our names, not labels; model_hash: of its weights, any length. safety, watermark: done afterwards (`safety.afterwards.Finished`). mode: `modes.Mode`; strength: from 0, the
     picture given, to 1, nothing of it; fill: what is put under a mask; noise_level: how much noise a small picture gets.
     """
 
@@ -46,6 +46,8 @@ class Recipe:
     strength: float = 1.0
     fill: Fill = "original"
     noise_level: int = 20
+    safety: str = ""
+    watermark: str = ""
 
     @classmethod
     def defaults(cls, settings: Mapping[str, object], size: int) -> "Recipe":
@@ -96,6 +98,8 @@ class Recipe:
             strength=float(_number(settings, "Denoising strength", NUMBER, "1")),
             fill=next((fill for fill in FILLS if fill == settings.get("Masked content")), "original"),
             noise_level=int(_number(settings, "Noise level", r"\d+", "20")),
+            safety=settings.get("Safety", ""),
+            watermark=settings.get("Watermark", ""),
         )
 
     def _settings(self) -> dict[str, str]:
@@ -110,6 +114,8 @@ class Recipe:
             "Model": self.model,
             "Version": self.version,
             **self._beginning(),
+            "Safety": self.safety,
+            "Watermark": self.watermark,
         }
 
     def _beginning(self) -> dict[str, str]:
