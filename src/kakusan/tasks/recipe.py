@@ -26,7 +26,8 @@ SCHEDULE_LABELS = {name: row.label for name, row in DESCRIPTIONS.items()}
 class Recipe:
     """Everything that decides one picture, but for the pictures it begins with.
 
-    sampler, schedule: our names, not labels; model_hash: of its weights, any length. safety, watermark: done afterwards (`safety.afterwards.Finished`). mode: `modes.Mode`; strength: from 0, the
+    sampler, schedule: our names, not labels; model_hash: of its weights, any length. safety, watermark: what was done
+    afterwards (`safety.afterwards.Finished`). mode: `modes.Mode`; strength: from 0, the
     picture given, to 1, nothing of it; fill: what is put under a mask; noise_level: how much noise a small picture gets.
     """
 
