@@ -8,6 +8,8 @@ from ..models.clip_image import ClipImageConfig
 from ..models.clip_text import ClipTextConfig
 from .keys import Row, under
 
+TOWER = "vision_model."
+
 LAYER: list[Row] = [
     ("norm1", "ln_1", "layer_norm1"),
     ("attn.to_q", "attn.in_proj", "self_attn.q_proj"),
@@ -61,7 +63,7 @@ def safety_rows(config: ClipImageConfig) -> list[Row]:
 
 
 def _in_checker(name: str) -> str:
-    return f"vision_model.{name}" if name.startswith("vision_model.") else name
+    return TOWER + name if name.startswith(TOWER) else name
 
 
 def modern_text(name: str) -> str | None:
@@ -74,3 +76,10 @@ def modern_text(name: str) -> str | None:
 def modern_image(name: str) -> str | None:
     """A folder's tensor name as `image_rows` has it."""
     return None if name.endswith("embeddings.position_ids") else name
+
+
+def modern_safety(name: str) -> str | None:
+    """A folder's tensor name as `safety_rows` has it, and as published: transformers 5 leaves out one of two `vision_model.`."""
+    if name.endswith("embeddings.position_ids"):
+        return None
+    return name if name.startswith(2 * TOWER) or not name.startswith(TOWER) else TOWER + name

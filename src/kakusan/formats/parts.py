@@ -13,8 +13,9 @@ from ..models.autoencoder import Autoencoder, AutoencoderConfig
 from ..models.clip_image import ClipImage, ClipImageConfig
 from ..models.clip_text import ClipText, ClipTextConfig
 from ..models.dpt import Dpt, DptConfig
+from ..models.safety_checker import SafetyChecker
 from ..models.unet import UNet, UNetConfig
-from . import configs, configs_depth, keys_autoencoder, keys_clip, keys_dpt, keys_unet
+from . import configs, configs_depth, configs_safety, keys_autoencoder, keys_clip, keys_dpt, keys_unet
 from .fields import write_json
 from .fill import Place, empty, fill, unexpected
 from .keys import FOLDER, Row, renamed
@@ -132,4 +133,13 @@ IMAGE: Part[ClipImageConfig, ClipImage] = Part(
 )
 DEPTH: Part[DptConfig, Dpt] = Part(
     "depth_estimator", "model", Dpt, keys_dpt.rows, keys_dpt.modern, configs_depth.read_depth, configs_depth.write_depth
+)
+SAFETY: Part[ClipImageConfig, SafetyChecker] = Part(
+    "safety_checker",
+    "model",
+    SafetyChecker,
+    keys_clip.safety_rows,
+    keys_clip.modern_safety,
+    configs_safety.read_safety,
+    configs_safety.write_safety,
 )

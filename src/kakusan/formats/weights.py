@@ -30,8 +30,8 @@ def open_weights(folder: Path, stem: str, variant: str | None = None) -> Source:
     raise _missing(folder / f"{stem}.safetensors")
 
 
-def has_variant(folder: Path, stem: str, variant: str) -> bool:
-    """Whether there are weights of just this variant."""
+def has_variant(folder: Path, stem: str, variant: str | None) -> bool:
+    """Whether there are weights of just this variant; None is the plain ones."""
     return any((folder / name).is_file() for name in names_of(stem, variant))
 
 
