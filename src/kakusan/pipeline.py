@@ -25,6 +25,10 @@ from .formats.single import prediction_named, read_single, read_vae
 from .images import grid, png_bytes, to_pil, to_tensor
 from .messages import tr
 from .networks import networks
+from .safety.afterwards import Afterwards, Safety, afterwards
+from .safety.checker import Check
+from .safety.loading import checker
+from .safety.marks import Watermark, marker
 from .samplers.count import evaluations
 from .schedules import sigmas_for
 from .tasks.fitting import Picture, Resize, depth_tensor, fitted, mask_tensor, opened, size_of
@@ -52,15 +56,21 @@ class Step(NamedTuple):
     picture: int
     latent: Tensor | None = None  # c h w: the current estimate of the clean latent
     image: "Image | None" = None  # the finished picture
+    flagged: bool | None = None  # whether a safety checker objects to it; None if none looked
+    recipe: Recipe | None = None  # of the finished picture, with what was done to it afterwards
 
 
 @dataclass
 class Result:
-    """Pictures with the recipes that make them again; shows itself in a notebook."""
+    """Pictures with the recipes that make them again; shows itself in a notebook.
+
+    flags: whether a safety checker objects to each picture; None if none looked.
+    """
 
     images: list["Image"]
     recipes: list[Recipe]
     notes: list[str] = field(default_factory=list)
+    flags: list[bool] | None = None
 
     def grid(self) -> "Image":
         """All pictures in one."""
@@ -73,8 +83,10 @@ class Result:
 class Pipeline:
     """A model ready to draw. Make one with `kakusan.load`."""
 
-    def __init__(self, model: Model, *, hash_: str = "", max_rows: int = 16):
-        self.model, self.max_rows = model, max_rows
+    def __init__(
+        self, model: Model, *, hash_: str = "", max_rows: int = 16, safety: Safety | Check | None = None, checker: Check | None = None
+    ):
+        self.model, self.max_rows, self.safety, self.checker = model, max_rows, safety, checker
         self.device = next(model.unet.parameters()).device
         self.dtype = next(model.unet.parameters()).dtype
         size = model.unet.config.sample_size * model.autoencoder.factor
@@ -100,6 +112,8 @@ class Pipeline:
         fill: Fill | None = None,
         noise_level: int | None = None,
         resize: Resize = "crop",
+        safety: Safety | Check | None = None,
+        watermark: Watermark = "off",
         on_step: Callable[[Step], None] | None = None,
     ) -> Result:
         """Draw `count` pictures of each prompt; picture i has seed `seed` + i and can be made alone by that seed.
@@ -107,19 +121,24 @@ class Pipeline:
         image: a picture to begin with, a PIL image or a file; strength, from 0 to 1, is how much of it is drawn anew. mask: where, in
         white. depth: of the picture, brighter is nearer, for a depth model, which estimates it otherwise. fill: what is put under a
         mask first. noise_level: what an upscaling model takes off. resize: how a picture of other proportions is made to fit.
+        safety: what is done about pictures that the safety checker flags: off, flag, blur, black; a function (pictures) -> list of
+        bool is a checker itself. watermark: `safety.marks`.
         What is not given is the model's default. Raises KakusanError, in one line, on anything that cannot be done.
         """
         given, size = self.given(image, mask, depth, (width, height), resize)
+        after = self.afterwards(safety, watermark)
         options = {"negative": negative, "steps": steps, "sampler": sampler, "schedule": schedule, "scale": scale}
         options |= {"strength": strength, "fill": fill, "noise_level": noise_level, "width": size[0], "height": size[1]}
         recipes = self.recipes(prompt, count, seed, options, given)
-        images: dict[int, Image] = {}
-        for step in self.steps(recipes, given):
+        images: dict[int, tuple[Image, Recipe, bool | None]] = {}
+        for step in self.steps(recipes, given, after):
             if step.image is not None:
-                images[step.picture] = step.image
+                images[step.picture] = (step.image, step.recipe or recipes[step.picture], step.flagged)
             if on_step is not None:
                 on_step(step)
-        return Result([images[i] for i in range(len(recipes))], recipes, self.notes(recipes))
+        pictures, done, flags = map(list, zip(*(images[i] for i in range(len(recipes))), strict=True))
+        notes = [*self.notes(recipes), *after.notes, *after.told(flags)]
+        return Result(pictures, done, notes, flags if after.check else None)
 
     def given(
         self,
@@ -180,8 +199,9 @@ class Pipeline:
             for i, text in enumerate(text for text in prompts for _ in range(count))
         ]
 
-    def steps(self, recipes: Sequence[Recipe], given: Given = NOTHING) -> Iterator[Step]:
+    def steps(self, recipes: Sequence[Recipe], given: Given = NOTHING, after: Afterwards | None = None) -> Iterator[Step]:
         """Draw the pictures of `recipes` together, yielding after every evaluation: `for step in pipe.steps(recipes): ...`."""
+        after = self.afterwards() if after is None else after
         engine = Engine(self.networks, max_rows=self.max_rows)
         jobs = [engine.submit(self.task(recipe, given)) for recipe in recipes]
         total = sum(self.evaluations(recipe) for recipe in recipes)
@@ -196,7 +216,12 @@ class Pipeline:
                 if image is not None:
                     settled.add(i)
                 latent = job.preview if job.last is not None and job.last.model == "unet" else None
-                yield Step(min(sum(seen), total), total, i, latent, image)
+                yield _shown(Step(min(sum(seen), total), total, i, latent, image), recipes[i], after)
+
+    def afterwards(self, safety: Safety | Check | None = None, watermark: Watermark = "off") -> Afterwards:
+        """What becomes of finished pictures, for `steps`: `safety`, or if it is None what the pipeline was made with."""
+        chosen = afterwards(self.safety if safety is None else safety, self.checker)
+        return dataclasses.replace(chosen, mark=marker(watermark, self.model.family))
 
     def finished(self, job: Job) -> "Image | None":
         """The picture of a job that has ended, None while it goes on. Raises what made it fail."""
@@ -272,6 +297,8 @@ def load(
     use_ema: bool | None = None,
     vae: str | Path | None = None,
     prediction: str | None = None,
+    safety: Safety | Check | None = None,
+    safety_checker: str | Path | None = None,
 ) -> Pipeline:
     """A pipeline of the embedded model, a model folder, a single file (.safetensors, .ckpt), or a model on the hub ("org/name").
 
@@ -279,6 +306,8 @@ def load(
     GPU where there is one. dtype: unless given, half precision on a GPU; on a CPU weights stay as they are stored, and each layer
     computes in float32.
     use_ema, vae, prediction: see `read_single`; what was found out about a file is in `model.notes`.
+    safety: what calls do that say nothing about it; black if there is a checker. safety_checker: the folder of one, or "embedded",
+    which flags bananas; unless given, the one in the model's folder.
     Raises FileError on what is missing, damaged or of an unknown kind, KakusanError on options that do not fit.
     """
     device = device or "auto"
@@ -304,7 +333,19 @@ def load(
         for network in (model.text, model.autoencoder, model.depth):
             if network is not None:
                 lent(network, torch.float32)
-    return Pipeline(model, hash_=folder_hash(path / "unet") if path.is_dir() else "")
+    hash_ = folder_hash(path / "unet") if path.is_dir() else ""
+    pipe = Pipeline(model, hash_=hash_, safety=safety, checker=checker(model.path, safety_checker, torch.device(device)))
+    pipe.afterwards()  # refuses an unknown word for safety now
+    return pipe
+
+
+def _shown(step: Step, recipe: Recipe, after: Afterwards) -> Step:
+    """A step whose picture, if it has one, went through what is done afterwards."""
+    if step.image is None:
+        return step
+    done = after(step.image)
+    recipe = dataclasses.replace(recipe, safety=done.safety, watermark=done.watermark)
+    return step._replace(image=done.picture, flagged=done.flagged, recipe=recipe)
 
 
 def _of_folder(path: Path, dtype: torch.dtype | None, device: str, vae: str | Path | None, prediction: str | None) -> Model:

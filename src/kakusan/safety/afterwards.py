@@ -46,6 +46,21 @@ class Afterwards:
         marked = self.mark(picture)
         return Finished(marked.picture, flagged, safety, marked.kind)
 
+    def told(self, flags: Sequence[bool | None]) -> list[str]:
+        """What to tell the user about flags, one line at most."""
+        count = sum(map(bool, flags))
+        if not count:
+            return []
+        what = {"black": ("made black", "黒く塗りました"), "blur": ("blurred", "ぼかしました")}.get(
+            self.how, ("flagged only", "印だけ付けました")
+        )
+        return [
+            tr(
+                f"the safety checker flagged {count} of {len(flags)} pictures ({what[0]}); try other words or another seed",
+                f"セーフティチェッカーが {len(flags)} 枚中 {count} 枚を検出し、{what[1]}。ことばかシードを変えてください",
+            )
+        ]
+
     def _looked(self, picture: Image.Image) -> tuple[bool, str]:
         flags = self.check([picture]) if self.check else [False]
         if len(flags) != 1:
@@ -65,7 +80,7 @@ def hidden(picture: Image.Image, how: str) -> Image.Image:
     return picture
 
 
-def chosen(safety: str | Check | None, own: Check | None) -> Afterwards:
+def afterwards(safety: str | Check | None, own: Check | None) -> Afterwards:
     """What a choice of `safety` means: a function is a checker itself; None is black where there is a checker.
 
     own: the checker at hand. Raises KakusanError on an unknown choice.
@@ -87,17 +102,3 @@ def no_checker() -> str:
         "no safety checker comes with this model; pictures are not checked (a folder with one can be named)",
         "このモデルにはセーフティチェッカーが付いていません。画像は検査されません (フォルダーを指定できます)",
     )
-
-
-def told(flags: Sequence[bool | None], how: str) -> list[str]:
-    """What to tell the user about flags, one line at most."""
-    count = sum(map(bool, flags))
-    if not count:
-        return []
-    what = {"black": ("made black", "黒く塗りました"), "blur": ("blurred", "ぼかしました")}.get(how, ("flagged only", "印だけ付けました"))
-    return [
-        tr(
-            f"the safety checker flagged {count} of {len(flags)} pictures ({what[0]}); try other words or another seed",
-            f"セーフティチェッカーが {len(flags)} 枚中 {count} 枚を検出し、{what[1]}。ことばかシードを変えてください",
-        )
-    ]
