@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from .pipeline import Pipeline, Result, Step, load
     from .samplers.table import SAMPLERS
     from .schedules import SCHEDULES
+    from .tasks.area import Area
 
 __version__ = "0.1.0"
-__all__ = ["SAMPLERS", "SCHEDULES", "FileError", "KakusanError", "Pipeline", "Result", "Step", "load"]
+__all__ = ["SAMPLERS", "SCHEDULES", "Area", "FileError", "KakusanError", "Pipeline", "Result", "Step", "load"]
 
 HOMES = {
     "load": "pipeline",
@@ -23,6 +24,7 @@ HOMES = {
     "Step": "pipeline",
     "SAMPLERS": "samplers.table",
     "SCHEDULES": "schedules",
+    "Area": "tasks.area",
     "KakusanError": "errors",
     "FileError": "errors",
 }

@@ -22,7 +22,7 @@ from .formats.hashes import folder_hash
 from .formats.model import Model
 from .formats.precision import lent, wakened
 from .formats.single import prediction_named, read_single, read_vae
-from .images import grid, png_bytes, to_pil, to_tensor
+from .images import grid, png_bytes, to_pil
 from .messages import tr
 from .networks import networks
 from .safety.afterwards import Afterwards, Safety, afterwards
@@ -31,9 +31,13 @@ from .safety.loading import checker
 from .safety.marks import Watermark, marker
 from .samplers.count import evaluations
 from .schedules import sigmas_for
-from .tasks.fitting import Picture, Resize, depth_tensor, fitted, mask_tensor, opened, size_of
-from .tasks.modes import CALLS, NOTHING, STRENGTHS, Given, check, left, mode, task
-from .tasks.recipe import Fill, Recipe
+from .tasks.area import WHOLE, Area
+from .tasks.beginning import Asked, Size, Sizes
+from .tasks.beginning import begun as picture_begun
+from .tasks.fitting import Picture, Resize, check_size
+from .tasks.modes import NOTHING, STRENGTHS, Given, begun, calls, check, mode, task
+from .tasks.recipe import Fill, Recipe, Rule
+from .tasks.variations import numbered
 from .types import Sigmas, Task
 from .words import Words
 
@@ -41,7 +45,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 EMBEDDED = Path(__file__).parent / "embedded"
-LARGEST = 8192
 MOST_PICTURES = 1000
 MOST_STEPS = 1000
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -112,6 +115,10 @@ class Pipeline:
         fill: Fill | None = None,
         noise_level: int | None = None,
         resize: Resize = "crop",
+        area: Area = WHOLE,
+        rule: Rule | None = None,
+        variation_seed: int | None = None,
+        variation_strength: float | None = None,
         safety: Safety | Check | None = None,
         watermark: Watermark = "off",
         on_step: Callable[[Step], None] | None = None,
@@ -121,15 +128,18 @@ class Pipeline:
         image: a picture to begin with, a PIL image or a file; strength, from 0 to 1, is how much of it is drawn anew. mask: where, in
         white. depth: of the picture, brighter is nearer, for a depth model, which estimates it otherwise. fill: what is put under a
         mask first. noise_level: what an upscaling model takes off. resize: how a picture of other proportions is made to fit.
+        area: how the mask is used, and where the picture is to grow. rule: how strength is counted.
+        variation_strength: how far, 0 to 1, each picture is from `seed` to a seed of its own, from `variation_seed` on.
         safety: what is done about pictures that the safety checker flags: off, flag, blur, black; a function (pictures) -> list of
         bool is a checker itself. watermark: `safety.marks`.
         What is not given is the model's default. Raises KakusanError, in one line, on anything that cannot be done.
         """
-        given, size = self.given(image, mask, depth, (width, height), resize)
+        given, size = self.given(Asked(image, mask, depth, (width, height), resize, area))
         after = self.afterwards(safety, watermark)
         options = {"negative": negative, "steps": steps, "sampler": sampler, "schedule": schedule, "scale": scale}
-        options |= {"strength": strength, "fill": fill, "noise_level": noise_level, "width": size[0], "height": size[1]}
-        recipes = self.recipes(prompt, count, seed, options, given)
+        options |= {"variation_seed": variation_seed, "variation_strength": variation_strength}
+        options |= {"strength": strength, "rule": rule, "fill": fill, "noise_level": noise_level}
+        recipes = self.recipes(prompt, count, seed, {**options, "width": size[0], "height": size[1], "area": area}, given)
         images: dict[int, tuple[Image, Recipe, bool | None]] = {}
         for step in self.steps(recipes, given, after):
             if step.image is not None:
@@ -140,33 +150,13 @@ class Pipeline:
         notes = [*self.notes(recipes), *after.notes, *after.told(flags)]
         return Result(pictures, done, notes, flags if after.check else None)
 
-    def given(
-        self,
-        image: Picture | None,
-        mask: Picture | None = None,
-        depth: Picture | None = None,
-        size: tuple[int | None, int | None] = (None, None),
-        resize: Resize = "crop",
-    ) -> tuple[Given, tuple[int | None, int | None]]:
+    def given(self, asked: Asked) -> tuple[Given, Size]:
         """The pictures a call begins with, as the model takes them, and the width and height of what it will draw.
 
-        size: what was asked for; None is the picture's own, if the model can draw it, and for an upscaling model always that.
+        That is the picture's own size unless another is asked for, if the model can draw it; for an upscaling model always so.
         """
-        if image is None and mask is not None:
-            raise KakusanError("a mask without a picture; give the picture too", "マスクだけで画像がありません。画像も渡してください")
-        if image is None:
-            return Given(depth=None if depth is None else depth_tensor(opened(depth, "L"))), size
-        picture = opened(image)
         factor, usual = self.model.autoencoder.factor, max(self.defaults.width, self.defaults.height)
-        if self.model.variant == "upscaling":
-            whole = (picture.width * factor, picture.height * factor)
-            return Given(to_tensor(picture)), whole
-        width, height = (asked or own for asked, own in zip(size, size_of(picture, factor * self.multiple, usual), strict=True))
-        _check_size("width", "幅", width, factor, factor)
-        _check_size("height", "高さ", height, factor, factor)
-        white = None if mask is None else mask_tensor(fitted(opened(mask, "L"), width, height, resize))
-        near = None if depth is None else depth_tensor(opened(depth, "L"))
-        return Given(to_tensor(fitted(picture, width, height, resize)), white, near), (width, height)
+        return picture_begun(asked, Sizes(factor, factor * self.multiple, usual, self.model.variant == "upscaling"))
 
     @property
     def multiple(self) -> int:
@@ -191,20 +181,28 @@ class Pipeline:
             )
         first = secrets.randbelow(2**32) if seed is None else seed
         options = {k: v for k, v in (given or {}).items() if v is not None}
+        if options.get("variation_strength"):
+            options.setdefault("variation_seed", secrets.randbelow(2**32))
         asked = mode(self.model, pictures)
-        usual = dataclasses.replace(self.defaults, mode=asked, strength=STRENGTHS.get(asked, 1.0))
+        grown = isinstance(area := options.get("area"), Area) and any(area.outpaint)
+        fill: Fill = "fill" if grown else self.defaults.fill  # there is no picture yet where it grows
+        usual = dataclasses.replace(self.defaults, mode=asked, strength=STRENGTHS.get(asked, 1.0), fill=fill)
         base = dataclasses.replace(usual, **options)  # type: ignore[arg-type]
         return [
-            self.checked(dataclasses.replace(base, prompt=text, seed=first + i))
+            self.checked(numbered(dataclasses.replace(base, prompt=text, seed=first), i))
             for i, text in enumerate(text for text in prompts for _ in range(count))
         ]
 
-    def steps(self, recipes: Sequence[Recipe], given: Given = NOTHING, after: Afterwards | None = None) -> Iterator[Step]:
-        """Draw the pictures of `recipes` together, yielding after every evaluation: `for step in pipe.steps(recipes): ...`."""
+    def steps(self, recipes: Sequence[Recipe], given: Given | Sequence[Given] = NOTHING, after: Afterwards | None = None) -> Iterator[Step]:
+        """Draw the pictures of `recipes` together, yielding after every evaluation: `for step in pipe.steps(recipes): ...`.
+
+        given: the pictures they begin with, the same for all, or one for each recipe.
+        """
         after = self.afterwards() if after is None else after
         engine = Engine(self.networks, max_rows=self.max_rows)
-        jobs = [engine.submit(self.task(recipe, given)) for recipe in recipes]
-        total = sum(self.evaluations(recipe) for recipe in recipes)
+        each = [given] * len(recipes) if isinstance(given, Given) else given
+        jobs = [engine.submit(self.task(recipe, own)) for recipe, own in zip(recipes, each, strict=True)]
+        total = sum(self.evaluations(recipe, own) for recipe, own in zip(recipes, each, strict=True))
         seen, settled = [0] * len(jobs), set[int]()
         while len(settled) < len(jobs):
             engine.tick()
@@ -247,9 +245,10 @@ class Pipeline:
         levels = sigmas_for(self.model.schedule, recipe.schedule, recipe.steps)
         return (*levels[:-1], self.model.schedule.sigma_final) if recipe.schedule == "leading" else levels
 
-    def evaluations(self, recipe: Recipe) -> int:
+    def evaluations(self, recipe: Recipe, given: Given = NOTHING) -> int:
         """How many replies a recipe's task will get: one for each of the sampler's evaluations, and those of the other networks."""
-        return CALLS[recipe.mode] + evaluations(recipe.sampler, left(recipe, self.sigmas(recipe)))
+        extra = calls(self.model, recipe, given)
+        return extra + evaluations(recipe.sampler, begun(recipe, self.sigmas(recipe))[0])
 
     def preview(self, latent: Tensor) -> "Image":
         """A picture of an unfinished latent (c h w), decoded in full."""
@@ -275,7 +274,7 @@ class Pipeline:
         sigmas_for(self.model.schedule, recipe.schedule, recipe.steps)
         factor = self.model.autoencoder.factor
         for en, ja, value in (("width", "幅", recipe.width), ("height", "高さ", recipe.height)):
-            _check_size(en, ja, value, factor, factor * self.multiple)
+            check_size(en, ja, value, factor, factor * self.multiple)
         check(recipe, self.model)
         if not (math.isfinite(recipe.scale) and abs(recipe.scale) <= 1000):
             raise KakusanError(
@@ -383,13 +382,3 @@ def check_device(name: str) -> None:
             f"device {name!r} is not there; use auto, cpu, or cuda with an NVIDIA GPU and its driver",
             f"デバイス {name!r} は使えません。auto か cpu、NVIDIA の GPU とドライバーがあれば cuda を使ってください",
         )
-
-
-def _check_size(en: str, ja: str, value: int, factor: int, best: int) -> None:
-    if 0 < value <= LARGEST and value % factor == 0:
-        return
-    near = max(best, round(value / best) * best) if value <= LARGEST else LARGEST
-    raise KakusanError(
-        f"{en} is {value}; it must be a multiple of {factor}, up to {LARGEST}: try {near}",
-        f"{ja}が {value} です。{factor} の倍数で {LARGEST} 以下にしてください。例: {near}",
-    )

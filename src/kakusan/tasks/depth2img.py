@@ -5,20 +5,24 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..noise import SeededNoise
 from ..types import Task, Work
 from .drawing import Drawing, drawn
 from .img2img import encoded, noised, sampled
+from .variations import Seed, noise_of
 
 
 @dataclass(frozen=True)
 class Depth2Img:
-    """One picture to be drawn anew. image: (3 H W, -1 to 1); depth: (h' w'), larger is nearer, None to have it estimated."""
+    """One picture to be drawn anew. image: (3 H W, -1 to 1); depth: (h' w'), larger is nearer, None to have it estimated.
+
+    noised_to: as in `Img2Img`.
+    """
 
     image: Tensor
     how: Drawing
-    seed: int
+    seed: Seed
     depth: Tensor | None = None
+    noised_to: float | None = None
 
 
 def depth2img(request: Depth2Img) -> Task:
@@ -26,10 +30,10 @@ def depth2img(request: Depth2Img) -> Task:
     depth = request.depth
     if depth is None:
         (depth,) = yield Work("depth", [(request.image,)])
-    noise = SeededNoise(request.seed)
+    noise = noise_of(request.seed)
     moments = yield from encoded(request.image)
     latent = sampled(moments, noise.randn((1, *moments[0].shape))[0])
-    x = noised(latent, noise.randn((1, *latent.shape))[0], None, request.how.sigmas[0])
+    x = noised(latent, noise.randn((1, *latent.shape))[0], request.noised_to, request.how.sigmas[0])
     return (yield from drawn(x, request.how, noise, beside=shown(depth, latent.shape[1:])))
 
 

@@ -6,11 +6,12 @@ https://arxiv.org/abs/2108.01073, in the latent space of the autoencoder.
 from dataclasses import dataclass
 from math import hypot
 
+import torch.nn.functional as F
 from torch import Tensor
 
-from ..noise import SeededNoise
 from ..types import Task, Work
 from .drawing import Drawing, drawn
+from .variations import Seed, noise_of
 
 
 @dataclass(frozen=True)
@@ -20,19 +21,23 @@ class Img2Img:
     how.sigmas: the levels that strength leaves: `schedules.strength(levels, strength)` as diffusers counts.
     noised_to: the level the latent is noised to, how.sigmas[0] if None. Stable Diffusion's own script noises it one level further
     than it begins to remove, and only shrinks the result to the size that x has at how.sigmas[0].
+    size: height and width the latent is stretched to first, its own if None.
     """
 
     image: Tensor
     how: Drawing
-    seed: int
+    seed: Seed
     noised_to: float | None = None
+    size: tuple[int, int] | None = None
 
 
 def img2img(request: Img2Img) -> Task:
     """Encode, draw the latent from its distribution, add noise, let the sampler remove it under guidance, decode."""
-    noise = SeededNoise(request.seed)
+    noise = noise_of(request.seed)
     moments = yield from encoded(request.image)
     latent = sampled(moments, noise.randn((1, *moments[0].shape))[0])
+    if request.size not in (None, tuple(latent.shape[1:])):
+        latent = F.interpolate(latent[None], request.size, mode="bilinear", align_corners=False)[0]
     x = noised(latent, noise.randn((1, *latent.shape))[0], request.noised_to, request.how.sigmas[0])
     return (yield from drawn(x, request.how, noise))
 

@@ -14,6 +14,7 @@ from ..types import Task
 from .drawing import Drawing, drawn
 from .img2img import encoded, noised, sampled
 from .recipe import Fill
+from .variations import Seed, noise_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Inpaint:
     image: Tensor
     mask: Tensor
     how: Drawing
-    seed: int
+    seed: Seed
     factor: int
     fill: Fill = "original"
     whole: bool = False
@@ -35,7 +36,7 @@ class Inpaint:
 
 def inpaint(request: Inpaint) -> Task:
     """With any model: at every step it is told what it must not change (`masking.masked`)."""
-    noise = SeededNoise(request.seed)
+    noise = noise_of(request.seed)
     known = yield from _known(request, noise)
     change = F.max_pool2d(request.mask[None], request.factor)  # 1 1 h w: a latent pixel with anything to paint is painted
     x = noised(known, noise.randn((1, *known.shape))[0], None, request.how.sigmas[0])
@@ -46,7 +47,7 @@ def inpaint(request: Inpaint) -> Task:
 
 def inpaint_seeing(request: Inpaint) -> Task:
     """With an inpainting model, whose U-Net sees the mask and what is left of the picture (Rombach et al. 2022, section 4.5)."""
-    noise, sigma = SeededNoise(request.seed), request.how.sigmas[0]
+    noise, sigma = noise_of(request.seed), request.how.sigmas[0]
     hidden = request.mask >= 0.5
     if request.whole:
         size = (request.image.shape[1] // request.factor, request.image.shape[2] // request.factor)

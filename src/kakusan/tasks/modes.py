@@ -10,30 +10,34 @@ from .. import schedules
 from ..errors import KakusanError
 from ..formats.model import Model
 from ..types import Sigmas, Task
+from .area import Frame, laid_in
 from .depth2img import Depth2Img, depth2img
 from .drawing import Drawing
 from .img2img import Img2Img, img2img
 from .inpaint import Inpaint, inpaint, inpaint_seeing
-from .recipe import FILLS, Recipe
+from .recipe import FILLS, RULES, Recipe
 from .txt2img import Txt2Img, txt2img
 from .upscale import Upscale, upscale
+from .variations import check_variation, seed_of, worded
 
 Mode = Literal["txt2img", "img2img", "inpaint", "depth2img", "upscale"]
 NEEDS: Mapping[str, Mode] = {"inpainting": "inpaint", "depth": "depth2img", "upscaling": "upscale"}
 """The one thing a model of a variant can do."""
-CALLS: Mapping[str, int] = {"txt2img": 2, "img2img": 3, "inpaint": 4, "depth2img": 4, "upscale": 2}
-"""How many network calls a task makes at most, besides the U-Net's: text, decoder, encoder, depth."""
 STRENGTHS: Mapping[Mode, float] = {"img2img": 0.75, "depth2img": 0.8}
 """How much of a picture is drawn anew unless asked otherwise: all of it where a mask says where, or there is none."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """The pictures a request begins with. image: (3 H W, -1 to 1); mask: (1 H W, 0 to 1, 1 is painted anew); depth: (h w)."""
+    """The pictures a request begins with. image: (3 H W, -1 to 1); mask: (1 H W, 0 to 1, 1 is painted anew); depth: (h w).
+
+    frame: what the painted part is laid into, where the picture is not drawn in its own size.
+    """
 
     image: Tensor | None = None
     mask: Tensor | None = None
     depth: Tensor | None = None
+    frame: Frame | None = None
 
 
 NOTHING = Given()
@@ -64,35 +68,66 @@ def mode(model: Model, given: Given) -> Mode:
 
 def task(model: Model, recipe: Recipe, given: Given, levels: Sigmas) -> Task:
     """The task that draws one recipe. levels: all noise levels of the schedule, before strength takes any off."""
+    drawing = worded(_task(model, recipe, given, levels), recipe, model.tokenizer.padded(recipe.second))
+    return drawing if given.frame is None else laid_in(drawing, given.frame)
+
+
+def _task(model: Model, recipe: Recipe, given: Given, levels: Sigmas) -> Task:
     ids, negative = tuple(model.tokenizer.padded(recipe.prompt)), tuple(model.tokenizer.padded(recipe.negative))
     factor = model.autoencoder.factor
+    seed = seed_of(recipe, factor)
     asked, image = mode(model, given), given.image
+    size = (recipe.height // factor, recipe.width // factor)
     if image is None:
-        shape = (model.autoencoder.config.latent_channels, recipe.height // factor, recipe.width // factor)
-        return txt2img(Txt2Img(ids, negative, shape, recipe.sampler, levels, recipe.scale, recipe.seed))
-    how = Drawing(ids, negative, recipe.sampler, left(recipe, levels), recipe.scale)
+        shape = (model.autoencoder.config.latent_channels, *size)
+        return txt2img(Txt2Img(ids, negative, shape, recipe.sampler, levels, recipe.scale, seed))
+    sigmas, noised_to = begun(recipe, levels)
+    how = Drawing(ids, negative, recipe.sampler, sigmas, recipe.scale)
     if asked == "inpaint" and given.mask is not None:
-        request = Inpaint(image, given.mask, how, recipe.seed, factor, recipe.fill, whole=recipe.strength == 1)
+        request = Inpaint(image, given.mask, how, seed, factor, recipe.fill, whole=recipe.strength == 1)
         return (inpaint_seeing if model.variant == "inpainting" else inpaint)(request)
     if asked == "depth2img":
-        return depth2img(Depth2Img(image, how, recipe.seed, given.depth))
+        return depth2img(Depth2Img(image, how, seed, given.depth, noised_to))
     if asked == "upscale":
         sigma = (model.low_noise or model.schedule).sigmas()[recipe.noise_level]
-        return upscale(Upscale(image, how, recipe.seed, recipe.noise_level, sigma, model.autoencoder.config.latent_channels))
-    return img2img(Img2Img(image, how, recipe.seed))
+        return upscale(Upscale(image, how, seed, recipe.noise_level, sigma, model.autoencoder.config.latent_channels))
+    return img2img(Img2Img(image, how, seed, noised_to, size))
 
 
-def left(recipe: Recipe, levels: Sigmas) -> Sigmas:
-    """The noise levels that a recipe's strength leaves of its schedule, at least one step."""
+def calls(model: Model, recipe: Recipe, given: Given) -> int:
+    """How many replies of other networks than the U-Net a recipe's task gets: text and decoder, and encoder or depth where needed."""
+    encoded = {"txt2img": 0, "upscale": 0, "img2img": 1, "depth2img": 1, "inpaint": 1}[recipe.mode]
+    estimated = recipe.mode == "depth2img" and given.depth is None
+    both = model.variant == "inpainting" and recipe.strength < 1  # the picture, and what is left of it
+    second = bool(recipe.second and recipe.switch)  # its words are read when they are needed
+    return 2 + encoded + estimated + both + second
+
+
+def begun(recipe: Recipe, levels: Sigmas) -> tuple[Sigmas, float | None]:
+    """The noise levels that a recipe's strength leaves of its schedule, at least one step, and what the picture is noised to.
+
+    None: to the first of them. Stable Diffusion's own scripts ("compvis") noise it to the level above, if there is one, and use
+    all steps but one even at strength 1.
+    """
     if recipe.mode in ("txt2img", "upscale"):
-        return levels
-    kept = schedules.strength(levels, recipe.strength)
-    return kept if len(kept) > 1 else tuple(levels[-2:])
+        return levels, None
+    last = len(levels) - 1
+    if recipe.rule == "compvis":
+        kept = max(1, min(int(recipe.strength * last), last - 1))
+        return tuple(levels[last - kept :]), levels[last - kept - 1] if kept < last else None
+    kept = max(1, len(schedules.strength(levels, recipe.strength)) - 1)
+    return tuple(levels[last - kept :]), None
 
 
 def check(recipe: Recipe, model: Model) -> None:
     """Raises KakusanError on a strength, a fill or a level of noise that cannot be."""
     schedules.strength((1.0, 0.0), recipe.strength)
+    if recipe.rule not in RULES or (recipe.rule == "compvis" and recipe.mode not in STRENGTHS):
+        raise KakusanError(
+            f"strength rule is {recipe.rule!r} for {recipe.mode}; it must be diffusers, or compvis for a picture without a mask",
+            f"{recipe.mode} の strength rule が {recipe.rule!r} です。diffusers か、マスクのない画像なら compvis にしてください",
+        )
+    check_variation(recipe, model.autoencoder.factor)
     if recipe.fill not in FILLS:
         known = ", ".join(FILLS)
         raise KakusanError(

@@ -5,17 +5,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
-from typing import Literal
+from typing import Any, Literal
 
 from ..errors import KakusanError
 from ..samplers.names import NAMES
 from ..schedules import DESCRIPTIONS
+from .area import WHOLE, Area
 
 NEGATIVE = "Negative prompt:"
 SETTING = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 Fill = Literal["original", "fill", "noise", "nothing"]
 FILLS: tuple[Fill, ...] = ("original", "fill", "noise", "nothing")
 """What lies under a mask before noise is added: the picture, colours from round it, noise, or zeros."""
+Rule = Literal["diffusers", "compvis"]
+RULES: tuple[Rule, ...] = ("diffusers", "compvis")
+"""How strength is counted (`modes.begun`)."""
 
 NUMBER = r"-?\d+(\.\d+)?(e[-+]?\d+)?"
 SAMPLER_LABELS = {row.name: row.label for row in NAMES}
@@ -28,7 +32,10 @@ class Recipe:
 
     sampler, schedule: our names, not labels; model_hash: of its weights, any length. safety, watermark: what was done
     afterwards (`safety.afterwards.Finished`). mode: `modes.Mode`; strength: from 0, the
-    picture given, to 1, nothing of it; fill: what is put under a mask; noise_level: how much noise a small picture gets.
+    picture given, to 1, nothing of it, counted by `rule`; fill: what is put under a mask; noise_level: how much noise a small
+    picture gets; area: how the mask was used.
+    variation_strength: from 0, `seed`, to 1, `variation_seed`; seed_width, seed_height: whose noise is meant, 0 is the picture's own.
+    second: a second prompt, which is `blend` (0 to 1) of the words, or follows the first after `switch` evaluations of the U-Net.
     """
 
     prompt: str
@@ -49,6 +56,15 @@ class Recipe:
     noise_level: int = 20
     safety: str = ""
     watermark: str = ""
+    rule: Rule = "diffusers"
+    area: Area = WHOLE
+    variation_seed: int = 0
+    variation_strength: float = 0.0
+    seed_width: int = 0
+    seed_height: int = 0
+    second: str = ""
+    blend: float = 0.0
+    switch: int = 0
 
     @classmethod
     def defaults(cls, settings: Mapping[str, object], size: int) -> "Recipe":
@@ -101,6 +117,9 @@ class Recipe:
             noise_level=int(_number(settings, "Noise level", r"\d+", "20")),
             safety=settings.get("Safety", ""),
             watermark=settings.get("Watermark", ""),
+            rule=next((rule for rule in RULES if rule == settings.get("Strength rule")), "diffusers"),
+            area=_area(settings),
+            **_variation(settings),
         )
 
     def _settings(self) -> dict[str, str]:
@@ -113,19 +132,73 @@ class Recipe:
             "Size": f"{self.width}x{self.height}",
             "Model hash": self.model_hash,
             "Model": self.model,
+            **self._varied(),
             "Version": self.version,
             **self._beginning(),
             "Safety": self.safety,
             "Watermark": self.watermark,
         }
 
+    def _varied(self) -> dict[str, str]:
+        """What only pictures between seeds or prompts have; the seeds in AUTOMATIC1111's words."""
+        said: dict[str, str] = {}
+        if self.variation_strength:
+            said |= {"Variation seed": str(self.variation_seed), "Variation seed strength": repr(float(self.variation_strength))}
+        if self.seed_width:
+            said["Seed resize from"] = f"{self.seed_width}x{self.seed_height}"
+        if self.second:
+            at = {"Switch after": str(self.switch)} if self.switch else {"Blend": repr(float(self.blend))}
+            said |= {"Second prompt": self.second, **at}
+        return said
+
     def _beginning(self) -> dict[str, str]:
         """What only pictures that begin with a picture have."""
         if self.mode == "txt2img":
             return {}
-        own = {"inpaint": {"Masked content": str(self.fill)}, "upscale": {"Noise level": str(self.noise_level)}}
-        strength = {} if self.mode == "upscale" else {"Denoising strength": repr(float(self.strength))}
-        return {"Mode": self.mode, **strength, **own.get(self.mode, {})}
+        if self.mode == "upscale":
+            return {"Mode": self.mode, "Noise level": str(self.noise_level)}
+        said = {"Mode": self.mode, "Denoising strength": repr(float(self.strength))}
+        if self.rule != "diffusers":
+            said["Strength rule"] = self.rule
+        return said | ({"Masked content": str(self.fill)} | _of_area(self.area) if self.mode == "inpaint" else {})
+
+
+def _of_area(area: Area) -> dict[str, str]:
+    """As AUTOMATIC1111's web UI writes it; it has no word for pictures that grow."""
+    said = {"Mask blur": str(area.blur)} if area.blur else {}
+    if area.invert:
+        said["Mask mode"] = "Inpaint not masked"
+    if area.only_masked:
+        said |= {"Inpaint area": "Only masked", "Masked area padding": str(area.padding)}
+    if any(area.outpaint):
+        said["Outpaint"] = " ".join(map(str, area.outpaint))
+    return said
+
+
+def _area(settings: dict[str, str]) -> Area:
+    sides = _number(settings, "Outpaint", r"\d+( \d+){3}", "0 0 0 0").split()
+    left, right, up, down = map(int, sides)
+    return Area(
+        blur=int(_number(settings, "Mask blur", r"\d+", "0")),
+        invert=settings.get("Mask mode") == "Inpaint not masked",
+        only_masked=settings.get("Inpaint area") == "Only masked",
+        padding=int(_number(settings, "Masked area padding", r"\d+", str(WHOLE.padding))),
+        outpaint=(left, right, up, down),
+    )
+
+
+def _variation(settings: dict[str, str]) -> dict[str, Any]:
+    """The fields that `_varied` says."""
+    width, height = _number(settings, "Seed resize from", r"(\d+)x(\d+)", "0x0").split("x")
+    return {
+        "variation_seed": int(_number(settings, "Variation seed", r"\d+", "0")),
+        "variation_strength": float(_number(settings, "Variation seed strength", NUMBER, "0")),
+        "seed_width": int(width),
+        "seed_height": int(height),
+        "second": settings.get("Second prompt", ""),
+        "blend": float(_number(settings, "Blend", NUMBER, "0")),
+        "switch": int(_number(settings, "Switch after", r"\d+", "0")),
+    }
 
 
 def _words(body: str) -> tuple[str, str]:

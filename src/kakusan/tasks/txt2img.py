@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from math import hypot
 
-from ..noise import SeededNoise
 from ..types import Sigmas, Task
 from .drawing import Drawing, drawn
+from .variations import Seed, noise_of
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,12 @@ class Txt2Img:
     sampler: str
     sigmas: Sigmas
     scale: float
-    seed: int
+    seed: Seed
 
 
 def txt2img(request: Txt2Img) -> Task:
     """Start from noise, let the sampler remove it under guidance, decode what is left."""
-    noise = SeededNoise(request.seed)
+    noise = noise_of(request.seed)
     (start,) = noise.randn((1, *request.shape))
     x = hypot(1, request.sigmas[0]) * start  # variance-preserving start: x / hypot is a unit normal
     how = Drawing(request.ids, request.negative_ids, request.sampler, request.sigmas, request.scale)

@@ -10,9 +10,9 @@ from math import hypot
 import torch
 from torch import Tensor
 
-from ..noise import SeededNoise
 from ..types import Task
 from .drawing import Drawing, drawn
+from .variations import Seed, noise_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Upscale:
 
     image: Tensor
     how: Drawing
-    seed: int
+    seed: Seed
     level: int
     sigma: float
     channels: int = 4
@@ -32,7 +32,7 @@ class Upscale:
 
 def upscale(request: Upscale) -> Task:
     """Noise the small picture a little, start from noise of its size, let the sampler remove it under guidance, decode."""
-    noise = SeededNoise(request.seed)
+    noise = noise_of(request.seed)
     grain = noise.randn((1, *request.image.shape))[0]
     small = (request.image + request.sigma * grain) / hypot(1, request.sigma)  # 3 h w
     x = hypot(1, request.how.sigmas[0]) * noise.randn((1, request.channels, *request.image.shape[1:]))[0]
