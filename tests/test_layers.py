@@ -7,12 +7,13 @@ ROOT = Path(__file__).parents[1] / "src/kakusan"
 LEVELS = (
     {"messages"},
     {"errors"},
-    {"types", "noise", "images", "schedules", "words"},
+    {"types", "noise", "images", "schedules", "words", "animation", "charts", "display"},
     {"models", "samplers", "prompts"},
-    {"denoiser", "guidance", "masking", "formats", "run"},
+    {"denoiser", "guidance", "masking", "formats", "run", "glimpse"},
     {"tasks", "engine", "networks", "safety"},
+    {"likeness"},
     {"pipeline", "data"},
-    {"training", "evaluation", "compat"},
+    {"training", "evaluation", "compat", "masks", "grids"},
     {"cli"},
     {"__init__", "__main__"},
 )

@@ -20,6 +20,7 @@ COMMANDS = (
     "kakusan.cli.draw",
     "kakusan.cli.txt2img",
     "kakusan.cli.img2img",
+    "kakusan.cli.mask",
     "kakusan.cli.samplers",
     "kakusan.cli.schedules",
     "kakusan.cli.info",
