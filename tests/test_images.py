@@ -5,6 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -96,6 +97,43 @@ def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, text: str) 
 def test_text_no_png_can_hold_is_mended(tmp_path: Path) -> None:
     images.save_png(RED, tmp_path / "a.png", "a\0b\udcff")
     assert images.parameters(tmp_path / "a.png") == "ab?"
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("text", ["a café\nSteps: 20", "赤いりんご 🍎\nSteps: 20"])
+def test_every_format_says_how_and_that_a_model_made_it(tmp_path: Path, kind: images.Kind, text: str) -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+    path = images.save_next(Image.fromarray(levels), tmp_path, "7", text, kind, images.COMPOSITE)
+    assert path.name == "00000-7" + images.SUFFIXES[kind]
+    said = images.read_picture(path)
+    assert (said.parameters, said.source) == (text, "compositeWithTrainedAlgorithmicMedia")
+    assert np.array_equal(np.asarray(said.picture), levels) or kind == "jpeg"
+    assert images.next_path(tmp_path, "8").name == "00001-8.png"
+    with Image.open(path) as opened:  # as other programs see it
+        assert opened.format == kind.upper()
+        packet = opened.info["XML:com.adobe.xmp" if kind == "png" else "xmp"]
+        described = ElementTree.fromstring(packet)[0][0]
+        assert described.findtext("{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType") == images.SOURCES + images.COMPOSITE
+        if kind != "png":
+            comment = opened.getexif().get_ifd(0x8769)[0x9286]
+            assert comment[8:].decode("utf-16-be") == text
+
+
+def test_comments_of_other_programs(tmp_path: Path) -> None:
+    comments = [b"ASCII\0\0\0a red apple", b"\0" * 8 + "りんご".encode(), b"UNICODE\0" + "a red apple".encode("utf-16-le")]
+    for i, (comment, text) in enumerate(zip(comments, ["a red apple", "りんご", "a red apple"], strict=True)):
+        exif = Image.Exif()
+        exif[0x8769] = {0x9286: comment}
+        RED.save(tmp_path / f"{i}.jpg", exif=exif.tobytes())
+        assert images.parameters(tmp_path / f"{i}.jpg") == text
+
+
+def test_what_a_format_cannot_take_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"too long for this format .*; save it as PNG"):
+        images.save_picture(RED, tmp_path / "a.jpg", "x" * 70000)
+    with pytest.raises(FileError, match=r"unknown ending; pictures are saved as \.png, \.jpg, \.webp"):
+        images.save_picture(RED, tmp_path / "a.gif")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_text_no_chunk(tmp_path: Path) -> None:

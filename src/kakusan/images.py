@@ -1,4 +1,7 @@
-"""Pictures: to and from tensors, in grids, and as PNG files that say how they were made.
+"""Pictures: to and from tensors, in grids, and as files that say how they were made, and that a model made them.
+
+PNG and WebP files keep every pixel as it is; JPEG files come close. What is said in them: the text `parameters`, as AUTOMATIC1111's
+web UI writes it (in PNG as text, else as EXIF's UserComment), and IPTC's DigitalSourceType, as XMP.
 
 A tensor is 3 h w, -1 to 1; a picture is a PIL image, RGB, 0 to 255. Torch and PIL are imported where they are used.
 """
@@ -13,7 +16,7 @@ import secrets
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from .errors import FileError
 
@@ -21,7 +24,26 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-NUMBERED = re.compile(r"(\d{5,})-.*\.png")
+NUMBERED = re.compile(r"(\d{5,})-.*\.(png|jpg|jpeg|webp)")
+Kind = Literal["png", "jpeg", "webp"]
+SUFFIXES: dict[Kind, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+KINDS: dict[str, Kind] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+JPEG_QUALITY = 95
+
+SOURCES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+DRAWN = "trainedAlgorithmicMedia"  # by a model alone
+COMPOSITE = "compositeWithTrainedAlgorithmicMedia"  # by a model, from a picture
+SOURCE = re.compile(r"DigitalSourceType[\s>=\"']*" + re.escape(SOURCES) + r"(\w+)")
+XMP_PNG = "XML:com.adobe.xmp"
+XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">
+<xmp:CreatorTool>kakusan</xmp:CreatorTool>
+<Iptc4xmpExt:DigitalSourceType>{source}</Iptc4xmpExt:DigitalSourceType>
+</rdf:Description></rdf:RDF></x:xmpmeta>
+<?xpacket end="w"?>"""
+EXIF, USER_COMMENT = 0x8769, 0x9286
+UNICODE, ASCII = b"UNICODE\0", b"ASCII\0\0\0"
 
 
 def to_pil(image: Tensor) -> Image:
@@ -62,18 +84,18 @@ def grid(pictures: Sequence[Image], columns: int | None = None) -> Image:
     return sheet
 
 
-def save_next(picture: Image, folder: Path, stem: str, parameters: str = "") -> Path:
-    """Write a PNG under the folder's next free number, also while other processes do the same; returns its path."""
+def save_next(picture: Image, folder: Path, stem: str, parameters: str = "", kind: Kind = "png", source: str = "") -> Path:
+    """Write a picture under the folder's next free number, also while other processes do the same; returns its path."""
     while True:
-        path = next_path(folder, stem)
+        path = next_path(folder, stem, kind)
         try:
-            save_png(picture, path, parameters)
+            save_picture(picture, path, parameters, source)
         except FileExistsError:
             continue
         return path
 
 
-def next_path(folder: Path, stem: str) -> Path:
+def next_path(folder: Path, stem: str, kind: Kind = "png") -> Path:
     """`folder/00007-<stem>.png`, numbered one more than the highest number in the folder, which need not exist."""
     try:
         numbers = [int(found[1]) for name in os.listdir(folder) if (found := NUMBERED.fullmatch(name))]
@@ -81,15 +103,35 @@ def next_path(folder: Path, stem: str) -> Path:
         numbers = []
     except OSError as error:
         raise _unwritable(folder, error) from error
-    return folder / f"{max(numbers, default=-1) + 1:05d}-{stem}.png"
+    return folder / f"{max(numbers, default=-1) + 1:05d}-{stem}{SUFFIXES[kind]}"
 
 
-def save_png(picture: Image, path: Path, parameters: str = "") -> None:
-    """Write a PNG whole or not at all, never over another file. Its folder is made if need be.
+def save_png(picture: Image, path: Path, parameters: str = "", source: str = "") -> None:
+    """Write a PNG whole or not at all, never over another file; see `save_picture`."""
+    _save(png_bytes(picture, parameters, source), path)
 
+
+def save_picture(picture: Image, path: Path, parameters: str = "", source: str = "") -> None:
+    """Write a picture in the format that the path's ending names, whole or not at all, never over another file.
+
+    source: `DRAWN` or `COMPOSITE`; "" says nothing. The folder is made if need be.
     Raises FileExistsError if the path is taken, FileError if it cannot be written.
     """
-    data = png_bytes(picture, parameters)
+    kind = KINDS.get(path.suffix.lower())
+    if kind is None:
+        known = ", ".join(SUFFIXES.values())
+        raise FileError(f"{path}: unknown ending; pictures are saved as {known}", f"{path}: 拡張子は {known} のどれかにしてください")
+    try:
+        data = picture_bytes(picture, kind, parameters, source)
+    except ValueError as error:
+        raise FileError(
+            f"{path}: its parameters are too long for this format ({error}); save it as PNG",
+            f"{path}: 生成情報が長すぎてこの形式には入りません。PNG で保存してください",
+        ) from error
+    _save(data, path)
+
+
+def _save(data: bytes, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +149,21 @@ def save_png(picture: Image, path: Path, parameters: str = "") -> None:
         raise _unwritable(path, error) from error
 
 
-def png_bytes(picture: Image, parameters: str = "") -> bytes:
+def picture_bytes(picture: Image, kind: Kind, parameters: str = "", source: str = "") -> bytes:
+    """A picture as the bytes of a file of that kind. Raises ValueError if the format has no room for so long a text."""
+    if kind == "png":
+        return png_bytes(picture, parameters, source)
+    options: dict[str, object] = {"quality": JPEG_QUALITY, "subsampling": 0} if kind == "jpeg" else {"lossless": True}
+    if parameters:
+        options["exif"] = _exif(_mended(parameters))
+    if source:
+        options["xmp"] = XMP.format(source=SOURCES + source).encode()
+    buffer = BytesIO()
+    picture.convert("RGB").save(buffer, kind.upper(), **options)
+    return buffer.getvalue()
+
+
+def png_bytes(picture: Image, parameters: str = "", source: str = "") -> bytes:
     """A picture as the bytes of a PNG file; `parameters` is the text other programs look for.
 
     It becomes a tEXt chunk if Latin-1 can hold it, else iTXt. Zero bytes and halves of surrogate pairs, which neither can hold,
@@ -117,24 +173,65 @@ def png_bytes(picture: Image, parameters: str = "") -> bytes:
 
     info = PngInfo()
     if parameters:
-        info.add_text("parameters", parameters.replace("\0", "").encode("utf-8", "replace").decode())
+        info.add_text("parameters", _mended(parameters))
+    if source:
+        info.add_itxt(XMP_PNG, XMP.format(source=SOURCES + source))
     buffer = BytesIO()
     picture.save(buffer, "PNG", pnginfo=info)
     return buffer.getvalue()
 
 
+def _mended(text: str) -> str:
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _exif(comment: str) -> bytes:
+    """An EXIF block that holds one UserComment, in UTF-16, the first byte first, as AUTOMATIC1111's web UI writes it."""
+    from PIL.Image import Exif
+
+    exif = Exif()
+    exif[EXIF] = {USER_COMMENT: UNICODE + comment.encode("utf-16-be")}
+    return exif.tobytes()
+
+
+class Said(NamedTuple):
+    """What a picture's file says of it. parameters: how it was made; source: the last word of its DigitalSourceType; "" if unsaid."""
+
+    picture: Image
+    parameters: str
+    source: str
+
+
 def parameters(path: Path) -> str:
     """The text that says how a picture was made, "" if it has none. Raises FileError if it is no picture."""
+    return read_picture(path).parameters
+
+
+def read_picture(path: Path) -> Said:
+    """A picture (RGB) and what its file says of it. Raises FileError if it is no picture."""
     from PIL import Image
 
     try:
         with Image.open(path) as picture:
             picture.load()  # text may follow the pixels
-            return str(picture.info.get("parameters", ""))
+            xmp = picture.info.get(XMP_PNG, picture.info.get("xmp", ""))
+            found = SOURCE.search(xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else str(xmp))
+            text = str(picture.info.get("parameters", "")) or _comment(picture.getexif().get_ifd(EXIF).get(USER_COMMENT, b""))
+            return Said(picture.convert("RGB"), text, found[1] if found else "")
     except FileNotFoundError as error:
         raise FileError(f"{path}: no such file; check the path", f"{path}: ファイルがありません。パスを確かめてください") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise FileError(f"{path}: not a picture that can be read, or damaged", f"{path}: 画像として読めないか、壊れています") from error
+
+
+def _comment(value: object) -> str:
+    """The text of a UserComment, whose first eight bytes name its encoding. UTF-16 is found in both orders of bytes."""
+    if not isinstance(value, bytes):
+        return value if isinstance(value, str) else ""
+    if value.startswith(UNICODE):
+        texts = [value[len(UNICODE) :].decode(order, "replace") for order in ("utf-16-be", "utf-16-le")]
+        return max(texts, key=lambda text: sum(character.isascii() for character in text)).rstrip("\0")
+    return value[len(ASCII) :].decode("utf-8", "replace").rstrip("\0")
 
 
 def check_writable(folder: Path) -> None:
