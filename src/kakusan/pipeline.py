@@ -90,6 +90,7 @@ class Pipeline:
         self, model: Model, *, hash_: str = "", max_rows: int = 16, safety: Safety | Check | None = None, checker: Check | None = None
     ):
         self.model, self.max_rows, self.safety, self.checker = model, max_rows, safety, checker
+        self.watermark: Watermark = "off"
         self.device = next(model.unet.parameters()).device
         self.dtype = next(model.unet.parameters()).dtype
         size = model.unet.config.sample_size * model.autoencoder.factor
@@ -120,7 +121,7 @@ class Pipeline:
         variation_seed: int | None = None,
         variation_strength: float | None = None,
         safety: Safety | Check | None = None,
-        watermark: Watermark = "off",
+        watermark: Watermark | None = None,
         on_step: Callable[[Step], None] | None = None,
     ) -> Result:
         """Draw `count` pictures of each prompt; picture i has seed `seed` + i and can be made alone by that seed.
@@ -216,10 +217,10 @@ class Pipeline:
                 latent = job.preview if job.last is not None and job.last.model == "unet" else None
                 yield _shown(Step(min(sum(seen), total), total, i, latent, image), recipes[i], after)
 
-    def afterwards(self, safety: Safety | Check | None = None, watermark: Watermark = "off") -> Afterwards:
-        """What becomes of finished pictures, for `steps`: `safety`, or if it is None what the pipeline was made with."""
+    def afterwards(self, safety: Safety | Check | None = None, watermark: Watermark | None = None) -> Afterwards:
+        """What becomes of finished pictures, for `steps`; None is what the pipeline was made with."""
         chosen = afterwards(self.safety if safety is None else safety, self.checker)
-        return dataclasses.replace(chosen, mark=marker(watermark, self.model.family))
+        return dataclasses.replace(chosen, mark=marker(watermark or self.watermark, self.model.family))
 
     def finished(self, job: Job) -> "Image | None":
         """The picture of a job that has ended, None while it goes on. Raises what made it fail."""
@@ -298,6 +299,7 @@ def load(
     prediction: str | None = None,
     safety: Safety | Check | None = None,
     safety_checker: str | Path | None = None,
+    watermark: Watermark = "off",
 ) -> Pipeline:
     """A pipeline of the embedded model, a model folder, a single file (.safetensors, .ckpt), or a model on the hub ("org/name").
 
@@ -306,7 +308,8 @@ def load(
     computes in float32.
     use_ema, vae, prediction: see `read_single`; what was found out about a file is in `model.notes`.
     safety: what calls do that say nothing about it; black if there is a checker. safety_checker: the folder of one, or "embedded",
-    which flags bananas; unless given, the one in the model's folder.
+    which flags bananas; unless given, the one in the model's folder. watermark: see `safety.marks`; none, so that pictures are
+    exactly what the model drew.
     Raises FileError on what is missing, damaged or of an unknown kind, KakusanError on options that do not fit.
     """
     device = device or "auto"
@@ -334,7 +337,8 @@ def load(
                 lent(network, torch.float32)
     hash_ = folder_hash(path / "unet") if path.is_dir() else ""
     pipe = Pipeline(model, hash_=hash_, safety=safety, checker=checker(model.path, safety_checker, torch.device(device)))
-    pipe.afterwards()  # refuses an unknown word for safety now
+    pipe.watermark = watermark
+    pipe.afterwards()  # refuses unknown words now
     return pipe
 
 
