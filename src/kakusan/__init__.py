@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import FileError, KakusanError
+    from .likeness import similarity
     from .pipeline import Pipeline, Result, Step, load
     from .samplers.table import SAMPLERS
     from .schedules import SCHEDULES
     from .tasks.area import Area
 
 __version__ = "0.1.0"
-__all__ = ["SAMPLERS", "SCHEDULES", "Area", "FileError", "KakusanError", "Pipeline", "Result", "Step", "load"]
+__all__ = ["SAMPLERS", "SCHEDULES", "Area", "FileError", "KakusanError", "Pipeline", "Result", "Step", "load", "similarity"]
 
 HOMES = {
     "load": "pipeline",
@@ -25,6 +26,7 @@ HOMES = {
     "SAMPLERS": "samplers.table",
     "SCHEDULES": "schedules",
     "Area": "tasks.area",
+    "similarity": "likeness",
     "KakusanError": "errors",
     "FileError": "errors",
 }

@@ -259,22 +259,26 @@ def write_text(config: ClipTextConfig) -> dict[str, object]:
 
 
 def read_image(file: Path) -> ClipImageConfig:
-    """The image tower's shape from its config.json."""
+    """The image tower's shape from its config.json, or from that of a whole CLIP."""
     fields = Fields(file)
-    fields.ignore(CLIP_IGNORED)
-    vision = {"architectures": (["CLIPVisionModelWithProjection"],), "model_type": ("clip_vision_model",), "num_channels": (3,)}
+    projection = fields.take("projection_dim", int, 512)
+    if fields.left.get("model_type") == "clip":
+        fields.within("vision_config", "vision_config_dict")
+    fields.ignore((*CLIP_IGNORED, "projection_dim"))
+    kinds = (["CLIPVisionModelWithProjection"], None)
+    vision = {"architectures": kinds, "model_type": ("clip_vision_model",), "num_channels": (3,)}
     fields.expect({**vision, **CLIP_SAME})
     return made(
         fields,
         lambda: ClipImageConfig(
-            size=fields.take("image_size", int),
-            patch=fields.take("patch_size", int),
-            width=fields.take("hidden_size", int),
-            layers=fields.take("num_hidden_layers", int),
-            heads=fields.take("num_attention_heads", int),
-            feedforward=fields.take("intermediate_size", int),
+            size=fields.take("image_size", int, 224),
+            patch=fields.take("patch_size", int, 32),
+            width=fields.take("hidden_size", int, 768),
+            layers=fields.take("num_hidden_layers", int, 12),
+            heads=fields.take("num_attention_heads", int, 12),
+            feedforward=fields.take("intermediate_size", int, 3072),
             activation=_activation(fields),
-            projection=fields.take("projection_dim", int),
+            projection=projection,
         ),
     )
 
