@@ -16,16 +16,25 @@ if TYPE_CHECKING:
 
 
 class Album:
-    """Saves the pictures of `recipes` in `folder` as `<number>-<seed>.png`, each with its parameters.
+    """Saves the pictures of `recipes` in `folder` as `<number>-<name>.png`, each with its parameters. names: the seeds, unless given.
 
-    every: also save the estimate after every so many evaluations of a picture, as `<number>-<seed>-step005.png`, and all of them
-    in a row as `<number>-<seed>-steps.png`; preview makes the picture of a latent (c h w).
+    every: also save the estimate after every so many evaluations of a picture, as `<number>-<name>-step005.png`, and all of them
+    in a row as `<number>-<name>-steps.png`; preview makes the picture of a latent (c h w).
     """
 
-    def __init__(self, folder: Path, recipes: "Sequence[Recipe]", preview: "Callable[[Tensor], Image]", every: int | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        recipes: "Sequence[Recipe]",
+        preview: "Callable[[Tensor], Image]",
+        every: int | None = None,
+        names: Sequence[str] | None = None,
+    ):
         self.folder, self.recipes, self.preview, self.every = folder, recipes, preview, every
+        self.names = names or [str(recipe.seed) for recipe in recipes]
         self.files: dict[int, Path] = {}  # by index of the picture, finished ones only
         self.estimates: list[Path] = []
+        self.depths: list[Path] = []
         self.sheet: Path | None = None
         self._names: dict[int, Path] = {}
         self._pictures: dict[int, Image] = {}
@@ -44,6 +53,10 @@ class Album:
                 suffix = f"-step{self._evaluations[step.picture]:03d}"
                 self.estimates.append(self._save(step.picture, estimate, suffix))
 
+    def add_depth(self, picture: int, depth: "Image") -> None:
+        """Save the depth that a picture is drawn by, as `<number>-<name>-depth.png`."""
+        self.depths.append(self._save(picture, depth, "-depth"))
+
     def add_grid(self) -> None:
         """Save all finished pictures on one, if there are several."""
         if len(self._pictures) > 1:
@@ -60,7 +73,7 @@ class Album:
     def _save(self, picture: int, image: "Image", suffix: str, parameters: str = "") -> Path:
         """All files of a picture share its number, unless another process took that name meanwhile."""
         while True:
-            name = self._names.get(picture) or next_path(self.folder, str(self.recipes[picture].seed))
+            name = self._names.get(picture) or next_path(self.folder, self.names[picture])
             path = name.with_stem(name.stem + suffix)
             try:
                 save_png(image, path, parameters)

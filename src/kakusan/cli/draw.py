@@ -2,24 +2,29 @@
 
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import KakusanError
 from ..images import check_writable
 from ..messages import tr
+from . import options_editing, options_mask_text
 from .album import Album
 from .interrupts import Interrupts
 from .parser import Arguments, Parser
+from .plan import Plan, mask_file
 from .progress import progress, said_if_slow
 from .table import print_json
 
 if TYPE_CHECKING:
     from ..pipeline import Pipeline
-    from ..tasks.recipe import Recipe
+    from ..tasks.fitting import Picture
 
 NAME = "draw"
 HELP = ("draw a picture of words; the name of this command may be left out", "ことばから絵を描く。コマンド名は省略できます")
+OPTIONS = (options_editing, options_mask_text)
+"""Modules with options of one subject each: `add_arguments(parser)`."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -75,6 +80,8 @@ def add_arguments(parser: Parser) -> None:
         metavar="N",
         help=tr("also save the estimate every N evaluations, and a strip", "N 回ごとの途中経過と一覧も保存"),
     )
+    for module in OPTIONS:
+        module.add_arguments(parser)
     add("--no-grid", action="store_true", help=tr("no grid of several pictures", "複数枚でも一覧画像を作らない"))
     add("--json", action="store_true", help=tr("print one JSON object", "結果を JSON で出力"))
     add("-q", "--quiet", action="store_true", help=tr("print only the names of files", "ファイル名だけを出力"))
@@ -93,14 +100,14 @@ def run(args: Arguments) -> int:
         from ..pipeline import load
 
         pipe = load(args.model, device=args.device)
-    recipes = pipe.recipes(prompt, args.count, args.seed, _given(args))
-    notes = pipe.notes(recipes)
+    plan = Plan(pipe, prompt, args, _given(args), cache(lambda original: _mask(pipe, original, args)))
+    notes = pipe.notes(plan.recipes)
     if not args.quiet:
         for note in notes:
             print(f"{tr('note', '注意')}: {note}", file=sys.stderr)
-    album = Album(args.outdir, recipes, pipe.preview, args.show_steps)
+    album = Album(args.outdir, plan.recipes, pipe.preview, args.show_steps, plan.names)
     try:
-        interrupted = _draw(pipe, recipes, album, args)
+        interrupted = _draw(plan, album, args)
     except Exception:
         if album.files:
             _report(album, notes, time.monotonic() - start, True, args)
@@ -124,17 +131,26 @@ def _prompt(args: Arguments) -> str:
 
 def _given(args: Arguments) -> dict[str, object]:
     names = ("negative", "steps", "sampler", "schedule", "scale", "width", "height")
-    return {name: getattr(args, name) for name in names}
+    return {name: getattr(args, name) for name in names} | options_editing.given(args)
 
 
-def _draw(pipe: "Pipeline", recipes: "list[Recipe]", album: Album, args: Arguments) -> bool:
+def _mask(pipe: "Pipeline", original: Path, args: Arguments) -> "Picture | None":
+    """The mask of one original, from a file or from words."""
+    if args.mask is not None and args.mask_text is not None:
+        raise KakusanError("--mask and --mask-text are both given; leave one out", "--mask と --mask-text は片方だけにしてください")
+    return mask_file(args, original) or options_mask_text.mask(pipe, original, args)
+
+
+def _draw(plan: Plan, album: Album, args: Arguments) -> bool:
     """Fill the album; True if it was interrupted."""
     try:
-        with Interrupts() as interrupts, progress(len(recipes), args.quiet) as show:
-            for step in pipe.steps(recipes):
+        with Interrupts() as interrupts, progress(len(plan.recipes), args.quiet) as show:
+            for step, depth in plan.steps():
                 if interrupts.asked and step.image is None:  # pictures finished in the same moment were still taken
                     raise KeyboardInterrupt
                 with interrupts.held():
+                    if depth is not None:
+                        album.add_depth(step.picture, depth)
                     album.take(step)
                     show(step)
             with interrupts.held():
@@ -154,6 +170,7 @@ def _report(album: Album, notes: list[str], seconds: float, interrupted: bool, a
             "files": files,
             "grid": str(album.sheet) if album.sheet else None,
             "steps": [str(path) for path in album.estimates],
+            "depths": [str(path) for path in album.depths],
             "seeds": [recipe.seed for recipe in recipes],
             "parameters": [recipe.parameters() for recipe in recipes],
             "notes": notes,
@@ -162,7 +179,7 @@ def _report(album: Album, notes: list[str], seconds: float, interrupted: bool, a
         }
         print_json(report)
         return
-    for path in [*files, *map(str, album.estimates), *([str(album.sheet)] if album.sheet else [])]:
+    for path in [*files, *map(str, [*album.estimates, *album.depths]), *([str(album.sheet)] if album.sheet else [])]:
         print(path)
     if args.quiet:
         return

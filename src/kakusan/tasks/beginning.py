@@ -1,6 +1,6 @@
 """The pictures a call begins with, as a user has them, made into what a model takes, and the size of what will be drawn."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 from torch import Tensor
@@ -75,12 +75,11 @@ def _framed(picture: Image.Image, mask: Image.Image, asked: Asked, sizes: Sizes)
     else:
         box, own = (0, 0, *picture.size), list(size_of(picture, sizes.multiple, sizes.usual))
     width, height = _size((None, None), (own[0], own[1]), sizes)
-    given = Given(
-        to_tensor(fitted(picture.crop(box), width, height, "stretch")), mask_tensor(fitted(mask.crop(box), width, height, "stretch"))
-    )
-    if (width, height) == picture.size and not asked.area.only_masked:
-        return given, (width, height)
-    return Given(given.image, given.mask, frame=Frame(to_tensor(picture), mask_tensor(mask), box)), (width, height)
+    part, white = (to(fitted(whole.crop(box), width, height, "stretch")) for to, whole in ((to_tensor, picture), (mask_tensor, mask)))
+    given = Given(part, white, _depth(asked, picture, width, height))
+    if (width, height) != picture.size or asked.area.only_masked:
+        given = replace(given, frame=Frame(to_tensor(picture), mask_tensor(mask), box))
+    return given, (width, height)
 
 
 def _size(asked: Size, own: tuple[int, int], sizes: Sizes) -> tuple[int, int]:
