@@ -6,11 +6,18 @@ import torch
 
 from ..errors import FileError
 from ..models.safety_checker import SafetyChecker
-from .configs_safety import check_safety_preparation
+from .configs_safety import check_safety_preparation, write_safety_preparation
+from .fields import write_json
 from .parts import SAFETY
 from .weights import USUAL_VARIANT, has_variant
 
 PREPARATION = "preprocessor_config.json"
+GUARDED: dict[str, object] = {
+    "feature_extractor": ["transformers", "CLIPImageProcessor"],
+    "requires_safety_checker": True,
+    "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+}
+"""What model_index.json says of a model with a safety checker."""
 
 
 def checker_of(model: Path | None) -> Path | None:
@@ -40,3 +47,10 @@ def read_checker(
             check_safety_preparation(place / PREPARATION, checker.config.size)
             break
     return checker.eval()
+
+
+def write_checker(checker: SafetyChecker, path: Path, *, dtype: torch.dtype | None, max_shard_bytes: int) -> None:
+    """The checker into a model's folder, and how pictures are made ready for it."""
+    SAFETY.write(checker, checker.config, path, dtype=dtype, max_shard_bytes=max_shard_bytes)
+    (path / "feature_extractor").mkdir(exist_ok=True)
+    write_json(path / "feature_extractor" / PREPARATION, write_safety_preparation(checker.config.size))

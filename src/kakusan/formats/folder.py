@@ -2,6 +2,7 @@
 
 model_index.json   unet/   vae/   text_encoder/   tokenizer/   scheduler/            as Stable Diffusion 1 and 2 have them
 low_res_scheduler/   depth_estimator/   feature_extractor/                           as the x4 upscaler and SD2's depth model have them
+safety_checker/      feature_extractor/                                              as SD1 has them; written where a model came with it
 image_encoder/     the image tower, and the text tower's projection into the space they share; diffusers passes it over
 kakusan.json       what only kakusan knows of a model: default settings, known words
 README.md          the model card
@@ -25,6 +26,7 @@ from ..models.dpt import Dpt
 from ..models.unet import UNet
 from ..prompts.tokenizer import Tokenizer
 from . import parts as lay
+from .checker import GUARDED, checker_of, read_checker, write_checker
 from .configs_depth import write_preparation
 from .fields import read_json, write_json
 from .model import Model
@@ -190,7 +192,10 @@ def _write(model: Model, path: Path, dtype: torch.dtype | None, max_shard_bytes:
     if model.variant == "upscaling" and model.low_noise is None:
         raise ValueError("the x4 upscaler needs low_noise, and this model has none")
     schedule = write_schedule(model.schedule)
-    write_json(path / "model_index.json", write_index(model, str(schedule["_class_name"])))
+    checker = checker_of(model.path)
+    write_json(path / "model_index.json", write_index(model, str(schedule["_class_name"])) | (GUARDED if checker else {}))
+    if checker is not None:
+        write_checker(read_checker(checker), path, dtype=dtype, max_shard_bytes=max_shard_bytes)
     for name, part in PARTS.items():
         if (network := getattr(model, name)) is not None:
             more = {"upcast_attention": True} if name == "unet" and _overflows(model) else None
