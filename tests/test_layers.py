@@ -7,13 +7,14 @@ ROOT = Path(__file__).parents[1] / "src/kakusan"
 LEVELS = (
     {"messages"},
     {"errors"},
-    {"types", "noise", "images", "schedules", "words", "animation", "charts", "display"},
+    {"types", "noise", "images", "schedules", "words", "spans", "animation", "charts", "display"},
     {"models", "samplers", "prompts"},
-    {"denoiser", "guidance", "masking", "formats", "run", "glimpse"},
+    {"denoiser", "guidance", "masking", "tiles", "windows", "formats", "run", "glimpse"},
     {"tasks", "engine", "networks", "safety"},
     {"likeness"},
+    {"result"},
     {"pipeline", "data"},
-    {"training", "evaluation", "compat", "masks", "grids"},
+    {"training", "evaluation", "compat", "masks", "grids", "variations"},
     {"cli"},
     {"__init__", "__main__"},
 )

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .errors import FileError, KakusanError
     from .likeness import similarity
-    from .pipeline import Pipeline, Result, Step, load
+    from .pipeline import Pipeline, load
+    from .result import Result, Step
     from .samplers.table import SAMPLERS
     from .schedules import SCHEDULES
     from .tasks.area import Area
@@ -21,8 +22,8 @@ __all__ = ["SAMPLERS", "SCHEDULES", "Area", "FileError", "KakusanError", "Pipeli
 HOMES = {
     "load": "pipeline",
     "Pipeline": "pipeline",
-    "Result": "pipeline",
-    "Step": "pipeline",
+    "Result": "result",
+    "Step": "result",
     "SAMPLERS": "samplers.table",
     "SCHEDULES": "schedules",
     "Area": "tasks.area",

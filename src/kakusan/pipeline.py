@@ -5,10 +5,9 @@ import math
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -22,9 +21,12 @@ from .formats.hashes import folder_hash
 from .formats.model import Model
 from .formats.precision import lent, wakened
 from .formats.single import prediction_named, read_single, read_vae
-from .images import grid, png_bytes, to_pil
+from .glimpse import Glimpse
+from .images import to_pil
 from .messages import tr
 from .networks import networks
+from .result import Result as Result
+from .result import Step as Step
 from .safety.afterwards import Afterwards, Safety, afterwards
 from .safety.checker import Check
 from .safety.loading import checker
@@ -49,38 +51,6 @@ MOST_PICTURES = 1000
 MOST_STEPS = 1000
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")  # of files, which no model on the hub is named like
-
-
-class Step(NamedTuple):
-    """How far a call has come: network evaluations of all pictures, and what one picture looks like now."""
-
-    done: int
-    total: int
-    picture: int
-    latent: Tensor | None = None  # c h w: the current estimate of the clean latent
-    image: "Image | None" = None  # the finished picture
-    flagged: bool | None = None  # whether a safety checker objects to it; None if none looked
-    recipe: Recipe | None = None  # of the finished picture, with what was done to it afterwards
-
-
-@dataclass
-class Result:
-    """Pictures with the recipes that make them again; shows itself in a notebook.
-
-    flags: whether a safety checker objects to each picture; None if none looked.
-    """
-
-    images: list["Image"]
-    recipes: list[Recipe]
-    notes: list[str] = field(default_factory=list)
-    flags: list[bool] | None = None
-
-    def grid(self) -> "Image":
-        """All pictures in one."""
-        return grid(self.images)
-
-    def _repr_png_(self) -> bytes:
-        return png_bytes(self.grid() if len(self.images) > 1 else self.images[0])
 
 
 class Pipeline:
@@ -204,7 +174,12 @@ class Pipeline:
         each = [given] * len(recipes) if isinstance(given, Given) else given
         jobs = [engine.submit(self.task(recipe, own)) for recipe, own in zip(recipes, each, strict=True)]
         total = sum(self.evaluations(recipe, own) for recipe, own in zip(recipes, each, strict=True))
-        seen, settled = [0] * len(jobs), set[int]()
+        return self.watched(engine, jobs, recipes, total, after)
+
+    def watched(self, engine: Engine, jobs: Sequence[Job], recipes: Sequence[Recipe], total: int, after: Afterwards) -> Iterator[Step]:
+        """Run the jobs of `recipes` to their ends, wherever they stand, yielding after every evaluation. total: that they will make."""
+        seen, settled = [job.calls for job in jobs], set[int]()
+        start = sum(seen)
         while len(settled) < len(jobs):
             engine.tick()
             for i, job in enumerate(jobs):
@@ -215,7 +190,7 @@ class Pipeline:
                 if image is not None:
                     settled.add(i)
                 latent = job.preview if job.last is not None and job.last.model == "unet" else None
-                yield _shown(Step(min(sum(seen), total), total, i, latent, image), recipes[i], after)
+                yield _shown(Step(min(sum(seen) - start, total), total, i, latent, image), recipes[i], after)
 
     def afterwards(self, safety: Safety | Check | None = None, watermark: Watermark | None = None) -> Afterwards:
         """What becomes of finished pictures, for `steps`; None is what the pipeline was made with."""
@@ -251,10 +226,17 @@ class Pipeline:
         extra = calls(self.model, recipe, given)
         return extra + evaluations(recipe.sampler, begun(recipe, self.sigmas(recipe))[0])
 
-    def preview(self, latent: Tensor) -> "Image":
-        """A picture of an unfinished latent (c h w), decoded in full."""
+    def preview(self, latent: Tensor, fast: bool = False) -> "Image":
+        """A picture of an unfinished latent (c h w), decoded in full; fast: only its colours, in a thousandth of the time."""
+        if fast:
+            return self.glimpse(latent)
         with torch.inference_mode():
             return to_pil(self.networks["decode"](latent[None])[0])
+
+    @cached_property
+    def glimpse(self) -> Glimpse:
+        """Fast previews, fitted to the autoencoder on first use."""
+        return Glimpse(self.networks["encode"], self.model.autoencoder.factor)
 
     def notes(self, recipes: Sequence[Recipe]) -> list[str]:
         """What a user should know about these recipes: words that the model never met."""
