@@ -17,6 +17,7 @@ from kakusan.errors import KakusanError
 from kakusan.messages import speak
 from kakusan.samplers.names import NAMES
 from kakusan.schedules import DESCRIPTIONS
+from kakusan.tasks.area import Area
 from kakusan.tasks.recipe import Recipe
 
 Captured = pytest.CaptureFixture[str]
@@ -205,7 +206,10 @@ def test_info_of_pictures(tmp_path: Path, capsys: Captured) -> None:
     assert main(["info", str(tmp_path / "ours.png")]) == 0
     assert capsys.readouterr().out == recipe.parameters() + "\n"
     assert main(["info", "--json", str(tmp_path / "ours.png")]) == 0
-    assert Recipe(**json.loads(capsys.readouterr().out)["recipe"]) == recipe
+    told = json.loads(capsys.readouterr().out)["recipe"]
+    area = told.pop("area")
+    assert Recipe(**told) == recipe
+    assert Area(**area | {"outpaint": tuple(area["outpaint"])}) == recipe.area
     assert main(["info", str(tmp_path / "mute.png")]) == 0
     assert "does not say" in capsys.readouterr().out
     assert main(["info", "--json", str(tmp_path / "other.png")]) == 0

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..images import grid, next_path, save_next, save_png
+from ..images import COMPOSITE, DRAWN, Kind, grid, next_path, save_next, save_picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 class Album:
-    """Saves the pictures of `recipes` in `folder` as `<number>-<name>.png`, each with its parameters. names: the seeds, unless given.
+    """Saves the pictures of `recipes` in `folder` as `<number>-<name>.png`, each with its parameters. names: the seeds, unless given;
+    kind: of the files.
 
     every: also save the estimate after every so many evaluations of a picture, as `<number>-<name>-step005.png`, and all of them
     in a row as `<number>-<name>-steps.png`; preview makes the picture of a latent (c h w).
@@ -29,10 +30,13 @@ class Album:
         preview: "Callable[[Tensor], Image]",
         every: int | None = None,
         names: Sequence[str] | None = None,
+        kind: Kind = "png",
     ):
-        self.folder, self.recipes, self.preview, self.every = folder, recipes, preview, every
+        self.folder, self.recipes, self.preview, self.every = folder, list(recipes), preview, every
+        self.kind = kind
         self.names = names or [str(recipe.seed) for recipe in recipes]
         self.files: dict[int, Path] = {}  # by index of the picture, finished ones only
+        self.flags: dict[int, bool | None] = {}  # the safety checker's
         self.estimates: list[Path] = []
         self.depths: list[Path] = []
         self.sheet: Path | None = None
@@ -44,6 +48,8 @@ class Album:
     def take(self, step: "Step") -> None:
         """Save what a step of the pipeline brings, if it is to be saved."""
         if step.image is not None:
+            self.recipes[step.picture] = step.recipe or self.recipes[step.picture]
+            self.flags[step.picture] = step.flagged
             self._finish(step.picture, step.image)
         elif self.every and step.latent is not None:
             self._evaluations[step.picture] += 1
@@ -62,7 +68,7 @@ class Album:
         if len(self._pictures) > 1:
             order = sorted(self._pictures)
             sheet = grid([self._pictures[i] for i in order])
-            self.sheet = save_next(sheet, self.folder, "grid", self.recipes[order[0]].parameters())
+            self.sheet = save_next(sheet, self.folder, "grid", self.recipes[order[0]].parameters(), self.kind, self._source(order[0]))
 
     def _finish(self, picture: int, image: "Image") -> None:
         self.files[picture] = self._save(picture, image, "", self.recipes[picture].parameters())
@@ -73,12 +79,15 @@ class Album:
     def _save(self, picture: int, image: "Image", suffix: str, parameters: str = "") -> Path:
         """All files of a picture share its number, unless another process took that name meanwhile."""
         while True:
-            name = self._names.get(picture) or next_path(self.folder, self.names[picture])
+            name = self._names.get(picture) or next_path(self.folder, self.names[picture], self.kind)
             path = name.with_stem(name.stem + suffix)
             try:
-                save_png(image, path, parameters)
+                save_picture(image, path, parameters, self._source(picture))
             except FileExistsError:
                 self._names.pop(picture, None)
                 continue
             self._names[picture] = name
             return path
+
+    def _source(self, picture: int) -> str:
+        return DRAWN if self.recipes[picture].mode == "txt2img" else COMPOSITE

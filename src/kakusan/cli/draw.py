@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import KakusanError
 from ..images import check_writable
 from ..messages import tr
-from . import options_editing, options_mask_text
+from . import options_editing, options_mask_text, options_safety
 from .album import Album
 from .interrupts import Interrupts
 from .parser import Arguments, Parser
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "draw"
 HELP = ("draw a picture of words; the name of this command may be left out", "ことばから絵を描く。コマンド名は省略できます")
-OPTIONS = (options_editing, options_mask_text)
+OPTIONS = (options_editing, options_mask_text, options_safety)
 """Modules with options of one subject each: `add_arguments(parser)`."""
 
 
@@ -99,20 +99,22 @@ def run(args: Arguments) -> int:
     with said_if_slow(tr("loading the model ...", "モデルを読み込んでいます ..."), args.quiet):
         from ..pipeline import load
 
-        pipe = load(args.model, device=args.device)
+        pipe = load(args.model, device=args.device, **options_safety.loading(args))
     plan = Plan(pipe, prompt, args, _given(args), cache(lambda original: _mask(pipe, original, args)))
-    notes = pipe.notes(plan.recipes)
+    notes = [*pipe.notes(plan.recipes), *pipe.afterwards().notes]
     if not args.quiet:
-        for note in notes:
-            print(f"{tr('note', '注意')}: {note}", file=sys.stderr)
-    album = Album(args.outdir, plan.recipes, pipe.preview, args.show_steps, plan.names)
+        _say(notes)
+    album = Album(args.outdir, plan.recipes, pipe.preview, args.show_steps, plan.names, args.format)
     try:
         interrupted = _draw(plan, album, args)
     except Exception:
         if album.files:
             _report(album, notes, time.monotonic() - start, True, args)
         raise
-    _report(album, notes, time.monotonic() - start, interrupted, args)
+    flagged = pipe.afterwards().told(list(album.flags.values()))
+    if not args.quiet:
+        _say(flagged)
+    _report(album, notes + flagged, time.monotonic() - start, interrupted, args)
     return 130 if interrupted else 0
 
 
@@ -139,6 +141,11 @@ def _mask(pipe: "Pipeline", original: Path, args: Arguments) -> "Picture | None"
     if args.mask is not None and args.mask_text is not None:
         raise KakusanError("--mask and --mask-text are both given; leave one out", "--mask と --mask-text は片方だけにしてください")
     return mask_file(args, original) or options_mask_text.mask(pipe, original, args)
+
+
+def _say(notes: list[str]) -> None:
+    for note in notes:
+        print(f"{tr('note', '注意')}: {note}", file=sys.stderr)
 
 
 def _draw(plan: Plan, album: Album, args: Arguments) -> bool:

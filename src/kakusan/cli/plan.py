@@ -101,7 +101,9 @@ class Plan:
             given = self._given(latest.get(j, original), original)[0]
             givens.append(self._with_depth(given) if self.args.save_depth else given)
         depths = {j: depth_picture(given.depth) for j, given in enumerate(givens) if self.args.save_depth and given.depth is not None}
-        for step in self.pipe.steps([self.recipes[i] for i in at], givens):
+        kept = self.args.watermark == "auto" and any(given.mask is not None for given in givens)  # not a pixel may change there
+        after = self.pipe.afterwards(watermark="off" if kept else None)
+        for step in self.pipe.steps([self.recipes[i] for i in at], givens, after):
             if step.image is not None:
                 latest[step.picture] = step.image
             yield step._replace(picture=at[step.picture]), depths.pop(step.picture, None)
