@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import KakusanError
 from ..images import check_writable
 from ..messages import tr
-from . import options_editing, options_mask_text, options_safety
+from . import options_editing, options_judging, options_mask_text, options_safety
 from .album import Album
 from .interrupts import Interrupts
 from .parser import Arguments, Parser
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "draw"
 HELP = ("draw a picture of words; the name of this command may be left out", "ことばから絵を描く。コマンド名は省略できます")
-OPTIONS = (options_editing, options_mask_text, options_safety)
+OPTIONS = (options_editing, options_mask_text, options_safety, options_judging)
 """Modules with options of one subject each: `add_arguments(parser)`."""
 
 
@@ -104,17 +104,18 @@ def run(args: Arguments) -> int:
     notes = [*pipe.notes(plan.recipes), *pipe.afterwards().notes]
     if not args.quiet:
         _say(notes)
-    album = Album(args.outdir, plan.recipes, pipe.preview, args.show_steps, plan.names, args.format)
+    album = Album(args.outdir, plan.recipes, options_judging.preview(pipe, args), args.show_steps, plan.names, args.format)
+    watch = options_judging.Watch(pipe, args)
     try:
-        interrupted = _draw(plan, album, args)
+        interrupted = _draw(plan, album, watch, args)
     except Exception:
         if album.files:
-            _report(album, notes, time.monotonic() - start, True, args)
+            _report(album, watch, notes, time.monotonic() - start, True, args)
         raise
     flagged = pipe.afterwards().told(list(album.flags.values()))
     if not args.quiet:
         _say(flagged)
-    _report(album, notes + flagged, time.monotonic() - start, interrupted, args)
+    _report(album, watch, notes + flagged, time.monotonic() - start, interrupted, args)
     return 130 if interrupted else 0
 
 
@@ -133,7 +134,7 @@ def _prompt(args: Arguments) -> str:
 
 def _given(args: Arguments) -> dict[str, object]:
     names = ("negative", "steps", "sampler", "schedule", "scale", "width", "height")
-    return {name: getattr(args, name) for name in names} | options_editing.given(args)
+    return {name: getattr(args, name) for name in names} | options_editing.given(args) | options_judging.given(args)
 
 
 def _mask(pipe: "Pipeline", original: Path, args: Arguments) -> "Picture | None":
@@ -148,7 +149,7 @@ def _say(notes: list[str]) -> None:
         print(f"{tr('note', '注意')}: {note}", file=sys.stderr)
 
 
-def _draw(plan: Plan, album: Album, args: Arguments) -> bool:
+def _draw(plan: Plan, album: Album, watch: options_judging.Watch, args: Arguments) -> bool:
     """Fill the album; True if it was interrupted."""
     try:
         with Interrupts() as interrupts, progress(len(plan.recipes), args.quiet) as show:
@@ -159,6 +160,7 @@ def _draw(plan: Plan, album: Album, args: Arguments) -> bool:
                     if depth is not None:
                         album.add_depth(step.picture, depth)
                     album.take(step)
+                    watch.take(step, album.recipes[step.picture], album.files.get(step.picture))
                     show(step)
             with interrupts.held():
                 if not args.no_grid:
@@ -168,7 +170,7 @@ def _draw(plan: Plan, album: Album, args: Arguments) -> bool:
     return False
 
 
-def _report(album: Album, notes: list[str], seconds: float, interrupted: bool, args: Arguments) -> None:
+def _report(album: Album, watch: options_judging.Watch, notes: list[str], seconds: float, interrupted: bool, args: Arguments) -> None:
     order = sorted(album.files)
     files = [str(album.files[i]) for i in order]
     recipes = [album.recipes[i] for i in order]
@@ -177,8 +179,10 @@ def _report(album: Album, notes: list[str], seconds: float, interrupted: bool, a
             "files": files,
             "grid": str(album.sheet) if album.sheet else None,
             "steps": [str(path) for path in album.estimates],
+            "animations": [str(path) for path in watch.files],
             "depths": [str(path) for path in album.depths],
             "seeds": [recipe.seed for recipe in recipes],
+            "scores": [round(watch.scores[i], 6) for i in order if i in watch.scores],
             "parameters": [recipe.parameters() for recipe in recipes],
             "notes": notes,
             "seconds": round(seconds, 3),
@@ -186,7 +190,7 @@ def _report(album: Album, notes: list[str], seconds: float, interrupted: bool, a
         }
         print_json(report)
         return
-    for path in [*files, *map(str, [*album.estimates, *album.depths]), *([str(album.sheet)] if album.sheet else [])]:
+    for path in [*files, *map(str, [*album.estimates, *watch.files, *album.depths]), *([str(album.sheet)] if album.sheet else [])]:
         print(path)
     if args.quiet:
         return
@@ -196,6 +200,8 @@ def _report(album: Album, notes: list[str], seconds: float, interrupted: bool, a
             tr(f"stopped after {len(files)} of {len(album.recipes)} pictures", f"中断しました ({len(album.recipes)} 枚中 {len(files)} 枚)"),
             file=sys.stderr,
         )
+    for line in watch.told():
+        print(line, file=sys.stderr)
     if recipes:
         seeds = ", ".join(str(recipe.seed) for recipe in recipes)
         print(tr(f"seed {seeds}  ({seconds:.1f} s)", f"シード {seeds}  ({seconds:.1f} 秒)"), file=sys.stderr)
