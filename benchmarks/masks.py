@@ -39,7 +39,7 @@ def main() -> None:
     shown = []
     for kind, how in KINDS.items():
         pictures = Pictures(load_pack(args.pack), world(known, how), seed=args.seed)
-        found, sheet = fits(pipe, pictures, args.limit)
+        found, sheet = fits(pipe, pictures, args.limit, args.size)
         shown += sheet
         print(
             f"\n{kind}, {args.limit} pictures\n\n| signal | rough | outlined | outlined: median | above 0.7 |\n|---|---|---|---|---|",
@@ -57,22 +57,22 @@ def world(known: tuple[str, ...], how: dict[str, tuple[float, ...]]) -> World:
     return replace(WORLDS["small"], concepts=known, **how)  # type: ignore[arg-type]
 
 
-def fits(pipe: Pipeline, pictures: Pictures, limit: int) -> tuple[dict[str, tuple[Tensor, Tensor]], list]:  # type: ignore[type-arg]
+def fits(pipe: Pipeline, pictures: Pictures, limit: int, size: int) -> tuple[dict[str, tuple[Tensor, Tensor]], list]:  # type: ignore[type-arg]
     """Intersection over union of rough and outlined masks (limit each) by signal, and some pictures with their masks."""
     values: dict[str, list[tuple[float, float]]] = {name: [] for name in SIGNALS}
     sheet = []
     for i in range(limit):
         scene = pictures.spec(FIRST + i)
-        rendered = pictures.render([scene], 64)
+        rendered = pictures.render([scene], size)
         picture, truth = to_pil(rendered.image[0]), rendered.masks[0, 0] > 0.5
         seen = signals(pipe, picture, f"the {CONCEPT[scene.things[0].concept].en[0]}", seed=i)
         for name, part in SIGNALS.items():
-            rough = F.interpolate(seen[part].prod(0).sqrt()[None, None], size=(64, 64), mode="bicubic")[0, 0].clamp(0, 1)
+            rough = F.interpolate(seen[part].prod(0).sqrt()[None, None], size=(size, size), mode="bicubic")[0, 0].clamp(0, 1)
             sure = sureness(picture, seen[part])
             values[name].append((overlap(rough > parting(rough), truth), overlap(sure > 0.5, truth)))
         if i < 16:
             mask = to_pil(((sure > 0.5) * 2.0 - 1).expand(3, -1, -1)).convert("L")
-            sheet.append(preview(picture, mask).resize((128, 128)))
+            sheet.append(preview(picture, mask).resize((256, 256)))
     return {name: tuple(torch.tensor(pairs).unbind(1)) for name, pairs in values.items()}, sheet  # type: ignore[misc]
 
 
@@ -87,6 +87,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", help="default: the embedded model")
     parser.add_argument("--pack", type=Path, default=Path("build/pictures/sprites.npz"))
     parser.add_argument("--limit", type=int, default=120, help="pictures of each kind")
+    parser.add_argument("--size", type=int, default=64, help="of the pictures")
     parser.add_argument("--seed", type=int, default=77, help="of the pictures")
     parser.add_argument("--sheet", type=Path, help="where previews are written")
     return parser.parse_args()

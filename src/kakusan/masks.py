@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageFilter
+from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor
 
 from .errors import KakusanError
@@ -23,7 +23,8 @@ from .types import Cond
 
 LARGEST = 768  # pixels of the longer side up to which outlines are looked for
 COLOUR = (1.0, -0.6, -0.6)  # of what is to be painted anew, in a preview
-PREVIEW = 256
+PREVIEW = 256  # pixels up to which a small picture is shown larger
+NEAREST = Image.Resampling.NEAREST
 
 
 def proposed(
@@ -118,10 +119,15 @@ def grown(mask: Image.Image, pixels: int) -> Image.Image:
 
 
 def preview(picture: Image.Image, mask: Image.Image) -> Image.Image:
-    """The picture with the mask laid over it in colour, to look at before it is used; small ones are shown larger."""
-    image, white = to_tensor(picture), mask_tensor(mask)
-    grey = image.mean(0, keepdim=True).expand_as(image)
-    tinted = torch.lerp(grey, torch.tensor(COLOUR)[:, None, None].expand_as(image), 0.55)
-    shown = to_pil(torch.where(white > 0.5, tinted, image))
-    times = max(1, PREVIEW // max(shown.size))
-    return shown.resize((shown.width * times, shown.height * times), Image.Resampling.NEAREST)
+    """The picture with the mask laid over it in colour, with a line of black and white round it, to look at before it is used.
+
+    A small picture is shown larger.
+    """
+    image = to_tensor(picture)
+    tinted = torch.lerp(image.mean(0, keepdim=True), torch.tensor(COLOUR)[:, None, None], 0.55)
+    times = max(1, PREVIEW // max(picture.size))
+    size = (picture.width * times, picture.height * times)
+    shown, white = to_pil(torch.where(mask_tensor(mask) > 0.5, tinted, image)).resize(size, NEAREST), mask.resize(size, NEAREST)
+    shown.paste((255, 255, 255), mask=ImageChops.subtract(white, white.filter(ImageFilter.MinFilter(3))))
+    shown.paste((0, 0, 0), mask=ImageChops.subtract(white.filter(ImageFilter.MaxFilter(3)), white))
+    return shown
