@@ -255,6 +255,11 @@ def test_the_card_says_everything_and_takes_figures(made: tuple[Making, Model], 
         assert fact in text, fact
     count = sum(p.numel() for p in model.unet.parameters())
     assert f"{count:,}" in text
+    earlier = {**stages(making.folder), "diffusion": {"steps": 7000, "minutes": 5.0}}
+    twice = card(model, RECIPE, "mini.toml", stages(making.folder), earlier)
+    assert "diffusion 7,000 steps in 5.0 minutes" in twice
+    assert twice.count("autoencoder 3 steps") == 1, "what was taken as it is, is not told again"
+    assert twice.index("7,000") < twice.index("then, beginning") < twice.index("diffusion 3 steps")
     path = tmp_path / "README.md"
     path.write_text(text, encoding="utf-8")
     for figures in ("| a | b |\n|---|---|\n| 1 | \\2 |", "none"):

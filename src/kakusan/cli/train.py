@@ -74,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
             text = relative_card(model, args.config, stages(args.folder, VARIANTS[args.part]))
             export_beside(model, args.export, args.base, text)
         else:
-            export(model, args.export, card(model, recipe, args.config, stages(args.folder)))
+            before = None if args.start is None else stages(args.start)
+            export(model, args.export, card(model, recipe, args.config, stages(args.folder), before))
         print(args.export)
     return 0

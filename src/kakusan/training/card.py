@@ -59,7 +59,7 @@ not measured yet
 ## How it was made
 
 {count:,} pictures composed by the project's generator (world "{world}"; docs/training-pictures.md), captions in English and
-Japanese made anew at every step. CPU, two cores: {stages}.
+Japanese made anew at every step, {strange:.0%} of them with words in them that mean nothing. CPU, two cores: {stages}.
 
 The drawings come from Microsoft Fluent Emoji (MIT licence, copyright Microsoft Corporation) and, in larger worlds, Google Noto
 Emoji (Apache-2.0, copyright Google LLC). No photographs, no pictures of real people, nothing collected from the web.
@@ -67,10 +67,16 @@ The weights are under Apache-2.0, as the project is.
 """
 
 
-def card(model: Model, recipe: Recipe, config: str, stages: Mapping[str, Mapping[str, float]]) -> str:
-    """The card's text, with a place for figures. stages: steps and minutes of each."""
+Stages = Mapping[str, Mapping[str, float]]
+
+
+def card(model: Model, recipe: Recipe, config: str, stages: Stages, before: Stages | None = None) -> str:
+    """The card's text, with a place for figures. stages: steps and minutes of each; before: of the run whose weights it began with."""
     world, defaults = WORLDS[recipe.world], model.settings["defaults"]
-    said = ", ".join(f"{name} {facts['steps']:,} steps in {facts['minutes']} minutes" for name, facts in stages.items())
+    said = _said(stages)
+    if before:
+        fresh = {name: facts for name, facts in stages.items() if facts != before.get(name)}
+        said = f"{_said(before)}; then, beginning with those weights and with more wordings, {_said(fresh)}"
     return CARD.format(
         name=recipe.name,
         config=config,
@@ -95,6 +101,7 @@ def card(model: Model, recipe: Recipe, config: str, stages: Mapping[str, Mapping
         colours=", ".join(world.colours),
         count=recipe.pictures,
         world=recipe.world,
+        strange=recipe.strange,
         stages=said,
         start=START,
         stop=STOP,
@@ -140,7 +147,7 @@ SEES = {
 }
 
 
-def relative_card(model: Model, config: str, stages: Mapping[str, Mapping[str, float]]) -> str:
+def relative_card(model: Model, config: str, stages: Stages) -> str:
     """The card of a relative, with a place for figures. stages: steps and minutes of its own stages."""
     sees, form, tag = SEES[model.variant]
     own = {"autoencoder, for details": model.autoencoder} if model.variant == "upscaling" else {"depth network": model.depth}
@@ -159,7 +166,7 @@ def relative_card(model: Model, config: str, stages: Mapping[str, Mapping[str, f
         more="".join(rows),
         start=START,
         stop=STOP,
-        stages=", ".join(f"{name} {facts['steps']:,} steps in {facts['minutes']} minutes" for name, facts in stages.items()),
+        stages=_said(stages),
     )
 
 
@@ -170,6 +177,10 @@ def write_figures(path: Path, figures: str) -> None:
     if not found:
         raise ValueError(f"{path} has no place for figures ({START})")
     path.write_text(fresh, encoding="utf-8")
+
+
+def _said(stages: Stages) -> str:
+    return ", ".join(f"{name} {facts['steps']:,} steps in {facts['minutes']} minutes" for name, facts in stages.items())
 
 
 def _count(module: nn.Module | None) -> int:
