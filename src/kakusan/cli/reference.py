@@ -25,7 +25,7 @@ def run_script(prepare: Callable[[Arguments], Ready], args: Arguments) -> int:
         from ..compat.compvis.pictures import Samples
     for note in ready.notes:
         print(f"{tr('note', '注意')}: {note}", file=sys.stderr)
-    samples = Samples(args.outdir, save=not args.skip_save, grid=not args.skip_grid)
+    samples = Samples(args.outdir, not args.skip_save, not args.skip_grid, ready.after, ready.source)
     interrupted = False
     try:
         _drive(ready, samples)
@@ -35,6 +35,8 @@ def run_script(prepare: Callable[[Arguments], Ready], args: Arguments) -> int:
         for file in samples.files:
             print(file)
         sys.stdout.flush()
+        for note in ready.after.told(samples.flags):
+            print(f"{tr('note', '注意')}: {note}", file=sys.stderr)
     en, ja = ("stopped after", "中断しました。") if interrupted else ("drew", "")
     pictures, seconds = samples.taken, time.monotonic() - began
     print(

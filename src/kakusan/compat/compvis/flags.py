@@ -127,6 +127,11 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=tr("its .yaml; found out from the checkpoint if left out", ".yaml 設定。省略するとチェックポイントから判断"),
     )
+    named = tr(
+        'folder of a safety checker, or "embedded" (the checkpoint\'s own, where it is a model folder)',
+        "セーフティチェッカーのフォルダーか embedded (既定値: モデルのフォルダーに付属のもの)",
+    )
+    add("--safety-checker", metavar="FOLDER", help=named)
     add(
         "--precision",
         choices=("full", "autocast"),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ...errors import KakusanError
+from ...images import COMPOSITE
 from ...messages import tr
 from .opening import found, notes, opened
 from .script import Ready
@@ -12,6 +13,7 @@ from .script import Ready
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ...safety.marks import Watermark
     from .levels import Walk
     from .noise import Stream
 
@@ -45,7 +47,10 @@ def prepare(args: Namespace) -> Ready:
     stream = Stream(args.seed, (args.n_samples, *moments[0].shape), args.rng)
     batches = Batches(pipe, words, args.n_iter, walk, scale, stream, _start(moments, stream, walk, args))
     said = [*notes(args, ckpt), *pipe.model.notes, *batches.notes(), *_strength_note(args.strength, steps, len(walk.sigmas) - 1)]
-    return Ready(batches.pictures, args.n_rows if args.n_rows > 0 else args.n_samples, said, batches.steps())
+    mark: Watermark = "sd" if pipe.model.family == "sd2" else "off"  # only version 2's script writes one
+    after = pipe.afterwards(None if args.safety_checker else "off", mark)  # and none asks a checker
+    columns = args.n_rows if args.n_rows > 0 else args.n_samples
+    return Ready(batches.pictures, columns, said, batches.steps(), after, COMPOSITE)
 
 
 def _start(moments: "Tensor", stream: "Stream", walk: "Walk", args: Namespace) -> "Callable[[], Tensor]":

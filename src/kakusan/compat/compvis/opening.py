@@ -54,10 +54,10 @@ def opened(args: Namespace, ckpt: Path | None, config: Path | None) -> "Pipeline
     from ...pipeline import load
 
     if config is None:
-        pipe = load(ckpt, dtype=_dtype(args), device=args.device)
+        pipe = load(ckpt, dtype=_dtype(args), device=args.device, safety_checker=args.safety_checker)
     else:
         try:
-            pipe = load(ckpt, config=config, dtype=_dtype(args), device=args.device)
+            pipe = load(ckpt, config=config, dtype=_dtype(args), device=args.device, safety_checker=args.safety_checker)
         except FileError as error:  # which of the two is wrong, nobody can know
             raise KakusanError(f"{error.en} (with --config {config})", f"{error.ja} (--config {config})") from error
     if pipe.model.variant:

@@ -2,32 +2,35 @@
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from ...errors import FileError, KakusanError
-from ...images import save_png, to_tensor
+from ...images import DRAWN, save_png, to_tensor
+from ...safety.afterwards import Afterwards
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 PADDING = 2
-AFTERWARDS: "tuple[Callable[[Image], Image], ...]" = ()
-"""What is done to every picture and grid before it is saved. The scripts black out what their safety checker flags, and put in an
-invisible watermark: both belong here, and neither is here yet."""
 
 
 class Samples:
     """Saves pictures in `folder/samples` and a grid of them in `folder`, each numbered from the count of files that are there.
 
     save: whether single pictures are saved; grid: whether there will be a grid, for which they are kept.
+    after: what is done to pictures. As in the scripts, the grid is put together before the watermark goes in, and gets its own.
+    source: what their files say of where they come from (`images.DRAWN`).
     """
 
-    def __init__(self, folder: Path, save: bool = True, grid: bool = True):
-        self.folder, self.save, self.grid = folder, save, grid
+    def __init__(self, folder: Path, save: bool = True, grid: bool = True, after: Afterwards | None = None, source: str = DRAWN):
+        self.folder, self.save, self.grid, self.source = folder, save, grid, source
+        self.after = after or Afterwards()
+        self.flags: list[bool | None] = []
         self.single = folder / "samples"
         self.single.mkdir(parents=True, exist_ok=True)
         self.number = len(os.listdir(self.single))
@@ -39,6 +42,8 @@ class Samples:
     def take(self, picture: "Image") -> None:
         """Save one picture, and keep it for the grid."""
         self.taken += 1
+        picture, flagged, *_ = replace(self.after, mark=None)(picture)
+        self.flags.append(flagged)
         if self.grid:
             self.pictures.append(picture)
         if self.save:
@@ -51,13 +56,13 @@ class Samples:
 
     def _save(self, picture: "Image", folder: Path, name: str, number: int) -> int:
         """The next number; those that are taken, by an older file or another process, are passed over."""
-        for change in AFTERWARDS:
-            picture = change(picture)
+        if self.after.mark is not None:
+            picture = self.after.mark(picture).picture
         while True:
             path = folder / name.format(number)
             number += 1
             try:
-                save_png(picture, path)
+                save_png(picture, path, source=self.source)
             except FileExistsError:
                 continue
             self.files.append(path)

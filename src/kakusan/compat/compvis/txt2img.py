@@ -43,6 +43,7 @@ def prepare(args: Namespace) -> Ready:
         args.n_rows if args.n_rows > 0 else args.n_samples,
         [*notes(args, ckpt), *pipe.model.notes, *batches.notes()],
         batches.steps(),
+        pipe.afterwards(watermark="sd"),
     )
 
 
