@@ -3,8 +3,10 @@
 n rows, c channels, h w height and width of a latent, H W of a picture, l text tokens, d width of a text state.
 """
 
+import copy
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any, cast
 
 import torch
@@ -13,39 +15,37 @@ from torch import Tensor, nn
 
 from .denoiser import Denoiser
 from .formats.model import Model
+from .models.autoencoder import Autoencoder
+from .models.tileable import AXES, tileable, wrapped
+from .tiles import Tiled
 from .types import Cond
+from .windows import AT
 
+ROWS, PIXELS = 16, 16 * 64 * 64
+"""Rows that the U-Net is given at once, whatever their size; latent pixels in a part of a call with more rows."""
+MARGIN = 16
+"""Latent pixels that are added round an endless picture which is coded in tiles."""
 WIDER = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 
 
 def networks(model: Model, denoiser: Denoiser) -> dict[str, Callable[..., Tensor]]:
-    """text, unet, decode and encode; depth, if the model has a network for it. denoiser: how the U-Net's timesteps are read."""
-    autoencoder, scale = model.autoencoder, model.autoencoder.config.scale
+    """text, unet, decode and encode; depth, if the model has a network for it. denoiser: how the U-Net's timesteps are read.
+
+    "unet@x" and so on: for pictures that go on round their edge in these directions (`windows.endless`).
+    """
     first = next(model.unet.parameters())
     device = first.device
-    painter, coder = Rescued(model.unet, first.dtype), Rescued(autoencoder, first.dtype)
+    painter, coder = Rescued(model.unet, first.dtype), Rescued(model.autoencoder, first.dtype)
 
     def text(ids: Tensor) -> Tensor:  # n l -> n l d
         states: Tensor = model.text(ids.to(device))
         return states.float().cpu()
 
-    def unet(x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:  # n c h w
-        context, beside, label = (None if part is None else part.to(device) for part in cond)
-
-        def run(dtype: torch.dtype) -> Tensor:
-            denoiser.dtype = dtype
-            return denoiser(x.to(device), sigma.to(device), context, label, beside)  # type: ignore[arg-type]
-
-        return painter(run).cpu()
-
-    def decode(latent: Tensor) -> Tensor:  # n c h w -> n 3 H W
-        return coder(lambda dtype: autoencoder.decode((latent / scale).to(device, dtype))).float().clamp(-1, 1).cpu()
-
-    def encode(image: Tensor) -> Tensor:  # n 3 H W -> n 2 c h w: mean and log variance of the latents, scaled as the U-Net's
-        mean, logvar = coder(lambda dtype: torch.stack(autoencoder.encode(image.to(device, dtype)))).float()
-        return torch.stack([mean * scale, logvar + 2 * math.log(scale)], dim=1).cpu()
-
-    found: dict[str, Callable[..., Tensor]] = {"text": text, "unet": unet, "decode": decode, "encode": encode}
+    found: dict[str, Callable[..., Tensor]] = {"text": text}
+    for axes in ("", *AXES):
+        end = AT + axes if axes else ""
+        found["unet" + end] = _unet(model, denoiser, painter, axes)
+        found["decode" + end], found["encode" + end] = _coders(model, coder, axes)
     if model.depth is not None:
         found["depth"] = _depth(model.depth, Rescued(model.depth, first.dtype), device)
     return found
@@ -68,6 +68,71 @@ class Rescued:
             self.network.to(self.dtype)
             out = run(self.dtype)
         return out
+
+
+def _unet(model: Model, denoiser: Denoiser, rescued: Rescued, axes: str) -> Callable[[Tensor, Tensor, Cond], Tensor]:
+    """Clean latents (n c h w). Work of more rows than an engine would put together, as windows make it, is run in parts."""
+    device = next(model.unet.parameters()).device
+
+    @cache
+    def own() -> Denoiser:
+        if not axes:
+            return denoiser
+        other = copy.copy(denoiser)
+        other.unet = tileable(model.unet, axes)
+        return other
+
+    def unet(x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:  # n c h w
+        rows = max(1, PIXELS // (x.shape[2] * x.shape[3]))
+        if len(x) > max(ROWS, rows):
+            columns = (torch.split(column, rows) for column in (x, sigma, *(part for part in cond if part is not None)))
+            kept = [part is not None for part in cond]
+            return torch.cat([unet(x, sigma, _cond(kept, parts)) for x, sigma, *parts in zip(*columns, strict=True)])
+        context, beside, label = (None if part is None else part.to(device) for part in cond)
+
+        def run(dtype: torch.dtype) -> Tensor:
+            own().dtype = dtype
+            return own()(x.to(device), sigma.to(device), context, label, beside)  # type: ignore[arg-type]
+
+        return rescued(run).cpu()
+
+    return unet
+
+
+def _cond(kept: list[bool], parts: list[Tensor]) -> Cond:
+    """The condition of which only these parts are there."""
+    left = iter(parts)
+    return Cond(*(next(left) if there else None for there in kept))  # type: ignore[arg-type]
+
+
+def _coders(model: Model, rescued: Rescued, axes: str) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    """Decoder and encoder, for pictures of any size (`tiles.Tiled`)."""
+    device, factor, scale = next(model.unet.parameters()).device, model.autoencoder.factor, model.autoencoder.config.scale
+
+    @cache
+    def own() -> Tiled:
+        return Tiled(cast(Autoencoder, tileable(model.autoencoder, axes)) if axes else model.autoencoder)
+
+    def decode(latent: Tensor) -> Tensor:  # n c h w -> n 3 H W
+        margin = min(MARGIN, *latent.shape[2:]) if axes and own().cuts(latent.shape[2] * factor, latent.shape[3] * factor) else 0
+        z = wrapped(latent / scale, axes, margin) if margin else latent / scale
+        image = rescued(lambda dtype: own().decode(z.to(device, dtype)))
+        return _without(image, axes, margin * factor).float().clamp(-1, 1).cpu()
+
+    def encode(image: Tensor) -> Tensor:  # n 3 H W -> n 2 c h w: mean and log variance of the latents, scaled as the U-Net's
+        margin = min(MARGIN, *(side // factor for side in image.shape[2:])) if axes and own().cuts(*image.shape[2:]) else 0
+        x = wrapped(image, axes, margin * factor) if margin else image
+        moments = rescued(lambda dtype: own().encode(x.to(device, dtype))).float()
+        mean, logvar = (_without(part, axes, margin) for part in moments)
+        return torch.stack([mean * scale, logvar + 2 * math.log(scale)], dim=1).cpu()
+
+    return decode, encode
+
+
+def _without(x: Tensor, axes: str, margin: int) -> Tensor:
+    """x (n c h w) without what `wrapped` put round it."""
+    across, down = (margin if axis in axes else 0 for axis in "xy")
+    return x[:, :, down : x.shape[2] - down, across : x.shape[3] - across]
 
 
 def _depth(network: nn.Module, rescued: Rescued, device: torch.device) -> Callable[[Tensor], Tensor]:

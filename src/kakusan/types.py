@@ -58,10 +58,12 @@ class Work(NamedTuple):
 
     rows: arguments of each row, without batch dimension (tensors, floats, or named tuples of them); the reply is one
     tensor for each row. The rows of one Work always run in the same call.
+    shown: makes what a preview shows of the reply, where that is not its first row.
     """
 
     model: str
     rows: list[tuple[Any, ...]]
+    shown: Callable[[list[Tensor]], Tensor] | None = None
 
 
 Task = Generator[Work, list[Tensor], Tensor]

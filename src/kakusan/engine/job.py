@@ -50,6 +50,7 @@ class Job:
         self.last: Reply | None = None
         self.work: Work | None = None
         self.kind: Kind | None = None
+        self._shown: Callable[[list[Tensor]], Tensor] | None = None
         self._advance(None)
 
     @property
@@ -69,8 +70,10 @@ class Job:
 
     @property
     def preview(self) -> Tensor | None:
-        """The first row of the last reply: for a guided U-Net step, the clean latent as estimated under the prompt."""
-        return self.last.rows[0] if self.last else None
+        """What the last reply shows, its first row: for a guided U-Net step, the clean latent as estimated under the prompt."""
+        if self.last is None:
+            return None
+        return self.last.rows[0] if self._shown is None else self._shown(self.last.rows)
 
     def pause(self) -> None:
         """Keep the job out of calls until `resume`; a settled job stays as it is."""
@@ -100,7 +103,7 @@ class Job:
                 self.journal.append(reply)
             except KakusanError as error:
                 return self.fail(error)
-        self.calls, self.last = self.calls + 1, reply
+        self.calls, self.last, self._shown = self.calls + 1, reply, self.work.shown
         if self.record:
             self.replies.append(reply)
         self._advance(rows)
