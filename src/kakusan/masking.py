@@ -11,6 +11,9 @@ from torch import Tensor
 
 from .types import Evaluate, Prediction, Sampler, Sigmas
 
+FAINT = 0.2
+"""More than autoencoders are off in colour, of the range -1 to 1."""
+
 
 def masked(sampler: Sampler, known: Tensor, change: Tensor, sigmas: Sigmas) -> Sampler:
     """The sampler, told wherever the picture is kept that what lies under the noise is `known` (n c h w).
@@ -40,15 +43,25 @@ def left(sigma: float, sigmas: Sigmas) -> float:
     return min(steps - begun + 1, steps) / steps
 
 
-def rejoined(painted: Tensor, image: Tensor, mask: Tensor) -> Tensor:
+def rejoined(painted: Tensor, image: Tensor, mask: Tensor, reach: int = 0) -> Tensor:
     """What was painted (3 h w), with the picture's own pixels wherever `mask` (1 h w) is 0, and no step of colour between.
 
     An autoencoder gives every picture back a little off in colour; what it is off where the picture is known is spread smoothly
-    into the painted part, and taken off there. Where the mask is below a quarter the two are blended.
+    into the painted part, and taken off there, up to FAINT: more than that was meant. Where the mask is below a quarter the two are
+    blended. reach: pixels, the width of a latent pixel, within which what was painted fades in from the colours round the mask.
     """
     known = mask == 0
-    off = filled(torch.where(known, image - painted, 0.0), ~known)
-    return torch.where(known, image, torch.lerp(image, (painted + off).clamp(-1, 1), (4 * mask).clamp(max=1)))
+    off = filled(torch.where(known, image - painted, 0.0), ~known).clamp(-FAINT, FAINT)
+    round_it = filled(torch.where(known, image, 0.0), ~known)
+    part = torch.lerp(round_it, painted + off, inwards(~known, reach)).clamp(-1, 1)
+    return torch.where(known, image, torch.lerp(image, part, (4 * mask).clamp(max=1)))
+
+
+def inwards(hole: Tensor, reach: int) -> Tensor:
+    """How far inside a hole (1 h w, bool) each place is: from 0 at its edge to 1 `reach` pixels in, or midway where it is narrower."""
+    edges = F.pad(hole.float()[None], (reach,) * 4, mode="replicate")  # a hole that meets the picture's edge goes on behind it
+    depth = (2 * F.avg_pool2d(edges, 2 * reach + 1, 1) - 1).clamp(min=0)[0]
+    return depth / F.max_pool2d(depth, 2 * reach + 1, 1, reach).clamp_min(1e-6)
 
 
 def filled(x: Tensor, hole: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ from .tasks.area import WHOLE, Area
 from .tasks.beginning import Asked, Size, Sizes
 from .tasks.beginning import begun as picture_begun
 from .tasks.fitting import Picture, Resize, check_size
-from .tasks.modes import NOTHING, STRENGTHS, Given, begun, calls, check, mode, task
+from .tasks.modes import NOTHING, Given, begun, calls, check, mode, task, usually
 from .tasks.recipe import Fill, Recipe, Rule
 from .tasks.variations import numbered
 from .types import Sigmas, Task
@@ -155,9 +155,7 @@ class Pipeline:
         if options.get("variation_strength"):
             options.setdefault("variation_seed", secrets.randbelow(2**32))
         asked = mode(self.model, pictures)
-        grown = isinstance(area := options.get("area"), Area) and any(area.outpaint)
-        fill: Fill = "fill" if grown else self.defaults.fill  # there is no picture yet where it grows
-        usual = dataclasses.replace(self.defaults, mode=asked, strength=STRENGTHS.get(asked, 1.0), fill=fill)
+        usual = dataclasses.replace(self.defaults, mode=asked, **usually(self.model, asked, options.get("area")))
         base = dataclasses.replace(usual, **options)  # type: ignore[arg-type]
         return [
             self.checked(numbered(dataclasses.replace(base, prompt=text, seed=first), i))

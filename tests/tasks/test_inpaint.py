@@ -32,9 +32,9 @@ def painted(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     """What comes out of the decoder, before the kept pixels are laid over it."""
     seen: list[Tensor] = []
 
-    def watched(out: Tensor, image: Tensor, mask: Tensor) -> Tensor:
+    def watched(out: Tensor, image: Tensor, mask: Tensor, reach: int) -> Tensor:
         seen.append(out)
-        return rejoined(out, image, mask)
+        return rejoined(out, image, mask, reach)
 
     monkeypatch.setattr(module, "rejoined", watched)
     return seen

@@ -42,7 +42,7 @@ def inpaint(request: Inpaint) -> Task:
     x = noised(known, noise.randn((1, *known.shape))[0], None, request.how.sigmas[0])
     around = partial(masked, known=known[None], change=change, sigmas=request.how.sigmas)
     painted = yield from drawn(x, request.how, noise, around=around)
-    return rejoined(painted, request.image, request.mask)
+    return rejoined(painted, request.image, request.mask, request.factor)
 
 
 def inpaint_seeing(request: Inpaint) -> Task:
@@ -59,7 +59,7 @@ def inpaint_seeing(request: Inpaint) -> Task:
     rest = sampled(moments, noise.randn((1, *x.shape))[0])
     seen = F.interpolate(hidden.float()[None], size=x.shape[1:])[0]  # 1 h w
     painted = yield from drawn(x, request.how, noise, beside=torch.cat([seen, rest]))
-    return rejoined(painted, request.image, request.mask)
+    return rejoined(painted, request.image, request.mask, request.factor)
 
 
 def _known(request: Inpaint, noise: SeededNoise) -> Task:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
 
 from torch import Tensor
 
@@ -10,12 +10,12 @@ from .. import schedules
 from ..errors import KakusanError
 from ..formats.model import Model
 from ..types import Sigmas, Task
-from .area import Frame, laid_in
+from .area import Area, Frame, laid_in
 from .depth2img import Depth2Img, depth2img
 from .drawing import Drawing
 from .img2img import Img2Img, img2img
 from .inpaint import Inpaint, inpaint, inpaint_seeing
-from .recipe import FILLS, RULES, Recipe
+from .recipe import FILLS, RULES, Fill, Recipe
 from .txt2img import Txt2Img, txt2img
 from .upscale import Upscale, upscale
 from .variations import check_variation, seed_of, worded
@@ -25,6 +25,8 @@ NEEDS: Mapping[str, Mode] = {"inpainting": "inpaint", "depth": "depth2img", "ups
 """The one thing a model of a variant can do."""
 STRENGTHS: Mapping[Mode, float] = {"img2img": 0.75, "depth2img": 0.8}
 """How much of a picture is drawn anew unless asked otherwise: all of it where a mask says where, or there is none."""
+GROWN = 0.8
+"""The same where a picture grows and the model sees nothing of the rest but by what is under the noise."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,20 @@ def mode(model: Model, given: Given) -> Mode:
             f"this is a model for {needs}: it needs {wanted[0]}", f"これは {needs} 用のモデルです。{wanted[1]}を渡してください"
         )
     return needs
+
+
+class Usual(TypedDict, total=False):
+    """Fields of a recipe."""
+
+    strength: float
+    fill: Fill
+
+
+def usually(model: Model, asked: Mode, area: object) -> Usual:
+    """What a mode draws with if nothing else is asked. area: where the picture grows, there is none yet to put under the noise."""
+    if not (isinstance(area, Area) and any(area.outpaint)):
+        return {"strength": STRENGTHS.get(asked, 1.0)}
+    return {"strength": 1.0 if model.variant == "inpainting" else GROWN, "fill": "fill"}
 
 
 def task(model: Model, recipe: Recipe, given: Given, levels: Sigmas) -> Task:
