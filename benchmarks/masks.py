@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from PIL.Image import Image
 from torch import Tensor
 
 import kakusan
@@ -23,11 +24,13 @@ from kakusan.pipeline import Pipeline
 from kakusan.tasks.outline import parting
 
 FIRST = 6_000_000
+ABSENT = "one thing, plain background, another is named: a model that knows what is there finds nothing"
 SIGNALS = {"attention": slice(0, 1), "difference": slice(1, 2), "both": slice(0, 2)}
 KINDS: dict[str, dict[str, tuple[float, ...]]] = {
     "one thing, plain background": {},
     "one thing, landscape or pattern": {"backgrounds": (0, 0, 1, 2)},
-    "two things, plain background": {"layouts": (0, 0, 0, 1, 0)},
+    "two things, plain background, the first is named": {"layouts": (0, 0, 0, 1, 0)},
+    ABSENT: {},
 }
 
 
@@ -39,7 +42,7 @@ def main() -> None:
     shown = []
     for kind, how in KINDS.items():
         pictures = Pictures(load_pack(args.pack), world(known, how), seed=args.seed)
-        found, sheet = fits(pipe, pictures, args.limit, args.size)
+        found, sheet = fits(pipe, pictures, args.limit, args.size, kind == ABSENT)
         shown += sheet
         print(
             f"\n{kind}, {args.limit} pictures\n\n| signal | rough | outlined | outlined: median | above 0.7 |\n|---|---|---|---|---|",
@@ -57,15 +60,16 @@ def world(known: tuple[str, ...], how: dict[str, tuple[float, ...]]) -> World:
     return replace(WORLDS["small"], concepts=known, **how)  # type: ignore[arg-type]
 
 
-def fits(pipe: Pipeline, pictures: Pictures, limit: int, size: int) -> tuple[dict[str, tuple[Tensor, Tensor]], list]:  # type: ignore[type-arg]
+def fits(pipe: Pipeline, pictures: Pictures, limit: int, size: int, absent: bool) -> tuple[dict[str, tuple[Tensor, Tensor]], list[Image]]:
     """Intersection over union of rough and outlined masks (limit each) by signal, and some pictures with their masks."""
     values: dict[str, list[tuple[float, float]]] = {name: [] for name in SIGNALS}
     sheet = []
     for i in range(limit):
         scene = pictures.spec(FIRST + i)
+        named = pictures.spec(FIRST + i + absent).things[0].concept
         rendered = pictures.render([scene], size)
         picture, truth = to_pil(rendered.image[0]), rendered.masks[0, 0] > 0.5
-        seen = signals(pipe, picture, f"the {CONCEPT[scene.things[0].concept].en[0]}", seed=i)
+        seen = signals(pipe, picture, f"the {CONCEPT[named].en[0]}", seed=i)
         for name, part in SIGNALS.items():
             rough = F.interpolate(seen[part].prod(0).sqrt()[None, None], size=(size, size), mode="bicubic")[0, 0].clamp(0, 1)
             sure = sureness(picture, seen[part])

@@ -1,6 +1,7 @@
 """kakusan mask, with a real pipeline over a tiny model of random weights."""
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,13 @@ import pytest
 from PIL import Image
 
 from kakusan.cli import main
+from kakusan.cli.mask import add_arguments as add_mask_arguments
 from kakusan.cli.options_mask_text import add_arguments, given, mask
 from kakusan.cli.parser import Parser
 from kakusan.pipeline import load
+from pages import blocks
 
+PAGES = [Path(__file__).parents[2] / "docs" / name for name in ("masks.md", "masks.ja.md")]
 Captured = pytest.CaptureFixture[str]
 
 
@@ -68,3 +72,28 @@ def test_the_options_for_other_commands_make_the_same_mask(picture: str, folder:
     saved = [Image.open(f"outputs/0000{i}-mask.png") for i in range(2)]
     assert found is not None
     assert all(np.array_equal(found, other) for other in saved)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=["en", "ja"])
+def test_the_page_runs(page: Path, folder: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("kakusan.pipeline.EMBEDDED", folder)
+    for name, *words in (shlex.split(line) for block in blocks(page, "sh") for line in block.splitlines()):
+        assert name == "kakusan"
+        assert main(words) == 0, words
+        assert capsys.readouterr().out
+    assert len(list(Path("outputs").glob("*-mask.png"))) == 1
+    names: dict[str, object] = {}
+    for block in blocks(page, "python"):
+        exec(compile(block, page.name, "exec"), names)
+    assert isinstance(names["changed"], Image.Image)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=["en", "ja"])
+def test_the_page_names_the_options(page: Path) -> None:
+    parser, drawing = Parser("mask"), Parser("draw")
+    add_mask_arguments(parser)
+    add_arguments(drawing)
+    options = {word for one in (parser, drawing) for action in one._actions for word in action.option_strings if word.startswith("--")}
+    told = page.read_text(encoding="utf-8")
+    assert all(f"`{option}" in told for option in options - {"--help", "--lang", "--quiet"})
