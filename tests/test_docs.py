@@ -23,7 +23,7 @@ PAGES = sorted(DOCS.glob("*.md"))
 ENGLISH = [page for page in PAGES if not page.name.endswith(".ja.md")]
 PYTHON = [DOCS / "python.md", DOCS / "python.ja.md"]
 TRAINING = [DOCS / "training.md", DOCS / "training.ja.md"]
-LEVEL = re.compile(r"^\| \d \| (.*) \|$", re.M)
+LEVEL = re.compile(r"^\| \d+ \| (.*) \|$", re.M)
 
 QUICK = """
 world = "tiny"
