@@ -37,7 +37,8 @@ from .tasks.area import WHOLE, Area
 from .tasks.beginning import Asked, Size, Sizes
 from .tasks.beginning import begun as picture_begun
 from .tasks.fitting import Picture, Resize, check_size
-from .tasks.modes import NOTHING, Given, begun, calls, check, mode, task, usually
+from .tasks.large import asked as large_asked
+from .tasks.modes import NOTHING, Given, begun, calls, check, fitting, mode, second_pass, task, usually
 from .tasks.recipe import Fill, Recipe, Rule
 from .tasks.variations import numbered
 from .types import Sigmas, Task
@@ -63,8 +64,9 @@ class Pipeline:
         self.watermark: Watermark = "off"
         self.device = next(model.unet.parameters()).device
         self.dtype = next(model.unet.parameters()).dtype
-        size = model.unet.config.sample_size * model.autoencoder.factor
-        self.defaults = dataclasses.replace(Recipe.defaults(model.settings.get("defaults", {}), size), model=model.name, model_hash=hash_)
+        self.defaults = dataclasses.replace(
+            Recipe.defaults(model.settings.get("defaults", {}), self.own_size), model=model.name, model_hash=hash_
+        )
 
     def __call__(
         self,
@@ -90,6 +92,9 @@ class Pipeline:
         rule: Rule | None = None,
         variation_seed: int | None = None,
         variation_strength: float | None = None,
+        window: int | bool | None = None,
+        hires: bool | str | None = None,
+        tileable: bool | str | None = None,
         safety: Safety | Check | None = None,
         watermark: Watermark | None = None,
         on_step: Callable[[Step], None] | None = None,
@@ -101,16 +106,19 @@ class Pipeline:
         mask first. noise_level: what an upscaling model takes off. resize: how a picture of other proportions is made to fit.
         area: how the mask is used, and where the picture is to grow. rule: how strength is counted.
         variation_strength: how far, 0 to 1, each picture is from `seed` to a seed of its own, from `variation_seed` on.
+        window: pixels the model sees at a time, or True for its own size. hires: "latent" or "pixels", drawn in the model's own size
+        first. tileable: copies fit side by side, "x", "y" or "xy". See `tasks.large`.
         safety: what is done about pictures that the safety checker flags: off, flag, blur, black; a function (pictures) -> list of
         bool is a checker itself. watermark: `safety.marks`.
         What is not given is the model's default. Raises KakusanError, in one line, on anything that cannot be done.
         """
         given, size = self.given(Asked(image, mask, depth, (width, height), resize, area))
         after = self.afterwards(safety, watermark)
-        options = {"negative": negative, "steps": steps, "sampler": sampler, "schedule": schedule, "scale": scale}
+        options: dict[str, object] = {"negative": negative, "steps": steps, "sampler": sampler, "schedule": schedule, "scale": scale}
         options |= {"variation_seed": variation_seed, "variation_strength": variation_strength}
         options |= {"strength": strength, "rule": rule, "fill": fill, "noise_level": noise_level}
-        recipes = self.recipes(prompt, count, seed, {**options, "width": size[0], "height": size[1], "area": area}, given)
+        options |= {"width": size[0], "height": size[1], "area": area, "large": large_asked(window, tileable, hires)}
+        recipes = self.recipes(prompt, count, seed, options, given)
         images: dict[int, tuple[Image, Recipe, bool | None]] = {}
         for step in self.steps(recipes, given, after):
             if step.image is not None:
@@ -128,6 +136,11 @@ class Pipeline:
         """
         factor, usual = self.model.autoencoder.factor, max(self.defaults.width, self.defaults.height)
         return picture_begun(asked, Sizes(factor, factor * self.multiple, usual, self.model.variant == "upscaling"))
+
+    @property
+    def own_size(self) -> int:
+        """Height and width in pixels of the pictures the U-Net was trained on."""
+        return int(self.model.unet.config.sample_size * self.model.autoencoder.factor)
 
     @property
     def multiple(self) -> int:
@@ -156,7 +169,7 @@ class Pipeline:
             options.setdefault("variation_seed", secrets.randbelow(2**32))
         asked = mode(self.model, pictures)
         usual = dataclasses.replace(self.defaults, mode=asked, **usually(self.model, asked, options.get("area")))
-        base = dataclasses.replace(usual, **options)  # type: ignore[arg-type]
+        base = fitting(dataclasses.replace(usual, **options), self.own_size, "strength" in options)  # type: ignore[arg-type]
         return [
             self.checked(numbered(dataclasses.replace(base, prompt=text, seed=first), i))
             for i, text in enumerate(text for text in prompts for _ in range(count))
@@ -187,7 +200,7 @@ class Pipeline:
                 image = self.finished(job)
                 if image is not None:
                     settled.add(i)
-                latent = job.preview if job.last is not None and job.last.model == "unet" else None
+                latent = job.preview if job.last is not None and job.last.model.startswith("unet") else None
                 yield _shown(Step(min(sum(seen) - start, total), total, i, latent, image), recipes[i], after)
 
     def afterwards(self, safety: Safety | Check | None = None, watermark: Watermark | None = None) -> Afterwards:
@@ -222,7 +235,9 @@ class Pipeline:
     def evaluations(self, recipe: Recipe, given: Given = NOTHING) -> int:
         """How many replies a recipe's task will get: one for each of the sampler's evaluations, and those of the other networks."""
         extra = calls(self.model, recipe, given)
-        return extra + evaluations(recipe.sampler, begun(recipe, self.sigmas(recipe))[0])
+        levels = self.sigmas(recipe)
+        again = evaluations(recipe.sampler, second_pass(recipe, levels)) if recipe.large.hires else 0
+        return extra + again + evaluations(recipe.sampler, begun(recipe, levels)[0])
 
     def preview(self, latent: Tensor, fast: bool = False) -> "Image":
         """A picture of an unfinished latent (c h w), decoded in full; fast: only its colours, in a thousandth of the time."""

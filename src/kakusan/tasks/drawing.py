@@ -32,7 +32,21 @@ def drawn(
     label: Tensor | None = None,
     around: Callable[[Sampler], Sampler] | None = None,
 ) -> Task:
-    """The picture that the sampler finds in `x` (c h w), a clean latent plus noise of the first level.
+    """The picture that the sampler finds in `x` (c h w): `found`, decoded."""
+    latent = yield from found(x, how, noise, beside, label, around)
+    (image,) = yield Work("decode", [(latent,)])
+    return image
+
+
+def found(
+    x: Tensor,
+    how: Drawing,
+    noise: Noise,
+    beside: Tensor | None = None,
+    label: Tensor | None = None,
+    around: Callable[[Sampler], Sampler] | None = None,
+) -> Task:
+    """The latent (c h w) that the sampler finds in `x` (c h w), a clean latent plus noise of the first level.
 
     beside, label: what the network sees besides x and the words (`Cond`); around: a combinator, put between sampler and guidance.
     """
@@ -40,6 +54,4 @@ def drawn(
     cond, uncond = (Cond(state, beside, label) for state in states)
     sampler = samplers.sample(how.sampler, x[None], how.sigmas, noise, **how.options)
     latent = yield from of_unet(guided(around(sampler) if around else sampler, cond, uncond, how.scale))
-    latent = latent / hypot(1, how.sigmas[-1])  # schedules that stop above 0 end in the coordinates they begin in
-    (image,) = yield Work("decode", [(latent[0],)])
-    return image
+    return latent[0] / hypot(1, how.sigmas[-1])  # schedules that stop above 0 end in the coordinates they begin in

@@ -1,7 +1,7 @@
 """What can be asked of a model, and the task for it: words alone, or words with a picture, a part of one, or its depth."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypedDict
 
 from torch import Tensor
@@ -13,8 +13,10 @@ from ..types import Sigmas, Task
 from .area import Area, Frame, laid_in
 from .depth2img import Depth2Img, depth2img
 from .drawing import Drawing
+from .hires import TwoPasses, hires
 from .img2img import Img2Img, img2img
 from .inpaint import Inpaint, inpaint, inpaint_seeing
+from .large import HIRES_STRENGTH, enlarged, first_size, sized
 from .recipe import FILLS, RULES, Fill, Recipe
 from .txt2img import Txt2Img, txt2img
 from .upscale import Upscale, upscale
@@ -85,6 +87,7 @@ def usually(model: Model, asked: Mode, area: object) -> Usual:
 def task(model: Model, recipe: Recipe, given: Given, levels: Sigmas) -> Task:
     """The task that draws one recipe. levels: all noise levels of the schedule, before strength takes any off."""
     drawing = worded(_task(model, recipe, given, levels), recipe, model.tokenizer.padded(recipe.second))
+    drawing = enlarged(drawing, recipe.large, model.autoencoder.factor, recipe.mode == "upscale")
     return drawing if given.frame is None else laid_in(drawing, given.frame)
 
 
@@ -95,8 +98,12 @@ def _task(model: Model, recipe: Recipe, given: Given, levels: Sigmas) -> Task:
     asked, image = mode(model, given), given.image
     size = (recipe.height // factor, recipe.width // factor)
     if image is None:
-        shape = (model.autoencoder.config.latent_channels, *size)
-        return txt2img(Txt2Img(ids, negative, shape, recipe.sampler, levels, recipe.scale, seed))
+        multiple = 2 ** (len(model.unet.config.channels) - 1)
+        first = first_size(size[1], size[0], model.unet.config.sample_size, multiple)[::-1] if recipe.large.hires else size
+        words = Txt2Img(ids, negative, (model.autoencoder.config.latent_channels, *first), recipe.sampler, levels, recipe.scale, seed)
+        if recipe.large.hires:
+            return hires(TwoPasses(words, size, factor, second_pass(recipe, levels), recipe.large.hires))
+        return txt2img(words)
     sigmas, noised_to = begun(recipe, levels)
     how = Drawing(ids, negative, recipe.sampler, sigmas, recipe.scale)
     if asked == "inpaint" and given.mask is not None:
@@ -116,6 +123,7 @@ def calls(model: Model, recipe: Recipe, given: Given) -> int:
     estimated = recipe.mode == "depth2img" and given.depth is None
     both = model.variant == "inpainting" and recipe.strength < 1  # the picture, and what is left of it
     second = bool(recipe.second and recipe.switch)  # its words are read when they are needed
+    encoded += {"": 0, "latent": 1, "pixels": 3}[recipe.large.hires]
     return 2 + encoded + estimated + both + second
 
 
@@ -133,6 +141,19 @@ def begun(recipe: Recipe, levels: Sigmas) -> tuple[Sigmas, float | None]:
         return tuple(levels[last - kept :]), levels[last - kept - 1] if kept < last else None
     kept = max(1, len(schedules.strength(levels, recipe.strength)) - 1)
     return tuple(levels[last - kept :]), None
+
+
+def fitting(recipe: Recipe, own: int, strong: bool) -> Recipe:
+    """The recipe with what is large about it in numbers. own: the model's own size in pixels; strong: a strength was asked for."""
+    upscaling = recipe.mode == "upscale"
+    large = recipe.large if recipe.mode == "txt2img" else replace(recipe.large, hires="")
+    large = sized(large, recipe.width, recipe.height, own, upscaling)
+    return replace(recipe, large=large, strength=HIRES_STRENGTH if large.hires and not strong else recipe.strength)
+
+
+def second_pass(recipe: Recipe, levels: Sigmas) -> Sigmas:
+    """The noise levels of the second pass; none if there is no second."""
+    return tuple(levels[-1 - max(1, len(schedules.strength(levels, recipe.strength)) - 1) :]) if recipe.large.hires else ()
 
 
 def check(recipe: Recipe, model: Model) -> None:

@@ -11,6 +11,7 @@ from ..errors import KakusanError
 from ..samplers.names import NAMES
 from ..schedules import DESCRIPTIONS
 from .area import WHOLE, Area
+from .large import PLAIN, Large
 
 NEGATIVE = "Negative prompt:"
 SETTING = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
@@ -33,7 +34,7 @@ class Recipe:
     sampler, schedule: our names, not labels; model_hash: of its weights, any length. safety, watermark: what was done
     afterwards (`safety.afterwards.Finished`). mode: `modes.Mode`; strength: from 0, the
     picture given, to 1, nothing of it, counted by `rule`; fill: what is put under a mask; noise_level: how much noise a small
-    picture gets; area: how the mask was used.
+    picture gets; area: how the mask was used; large: windows, passes, endlessness.
     variation_strength: from 0, `seed`, to 1, `variation_seed`; seed_width, seed_height: whose noise is meant, 0 is the picture's own.
     second: a second prompt, which is `blend` (0 to 1) of the words, or follows the first after `switch` evaluations of the U-Net.
     """
@@ -58,6 +59,7 @@ class Recipe:
     watermark: str = ""
     rule: Rule = "diffusers"
     area: Area = WHOLE
+    large: Large = PLAIN
     variation_seed: int = 0
     variation_strength: float = 0.0
     seed_width: int = 0
@@ -119,6 +121,7 @@ class Recipe:
             watermark=settings.get("Watermark", ""),
             rule=next((rule for rule in RULES if rule == settings.get("Strength rule")), "diffusers"),
             area=_area(settings),
+            large=Large.of_settings(settings),
             **_variation(settings),
         )
 
@@ -133,6 +136,7 @@ class Recipe:
             "Model hash": self.model_hash,
             "Model": self.model,
             **self._varied(),
+            **self.large.settings(),
             "Version": self.version,
             **self._beginning(),
             "Safety": self.safety,
@@ -154,7 +158,7 @@ class Recipe:
     def _beginning(self) -> dict[str, str]:
         """What only pictures that begin with a picture have."""
         if self.mode == "txt2img":
-            return {}
+            return {"Denoising strength": repr(float(self.strength))} if self.large.hires else {}
         if self.mode == "upscale":
             return {"Mode": self.mode, "Noise level": str(self.noise_level)}
         said = {"Mode": self.mode, "Denoising strength": repr(float(self.strength))}

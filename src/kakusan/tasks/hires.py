@@ -1,0 +1,58 @@
+"""Large pictures in two passes: drawn in the model's own size, made larger, noised in part and drawn anew from there.
+
+The first pass decides what is where, which a model does best in its own size; the second draws the details. The web UI of
+AUTOMATIC1111 calls it hires fix.
+"""
+
+from dataclasses import dataclass
+from math import hypot
+from typing import Literal
+
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from ..images import to_pil, to_tensor
+from ..types import Sigmas, Task, Work
+from .drawing import Drawing, drawn, found
+from .img2img import encoded, noised, sampled
+from .txt2img import Txt2Img
+from .variations import noise_of
+
+
+@dataclass(frozen=True)
+class TwoPasses:
+    """first: the picture in the model's own size; size: of the second pass's latent (h w); sigmas: the levels its strength leaves.
+
+    what: is made larger, the latent, bilinearly, or the pixels, by Lanczos.
+    """
+
+    first: Txt2Img
+    size: tuple[int, int]
+    factor: int
+    sigmas: Sigmas
+    what: Literal["latent", "pixels"] = "latent"
+
+
+def hires(request: TwoPasses) -> Task:
+    """Draw small, make larger, draw again."""
+    first = request.first
+    noise = noise_of(first.seed)
+    start = noise.randn((1, *first.shape))[0]
+    how = Drawing(first.ids, first.negative_ids, first.sampler, first.sigmas, first.scale)
+    latent = yield from found(hypot(1, first.sigmas[0]) * start, how, noise)
+    if request.what == "latent":
+        larger = F.interpolate(latent[None], size=request.size, mode="bilinear", align_corners=False)[0]
+    else:
+        (image,) = yield Work("decode", [(latent,)])
+        height, width = (side * request.factor for side in request.size)
+        moments = yield from encoded(lanczos(image, width, height))
+        larger = sampled(moments, noise.randn((1, *moments[0].shape))[0])
+    again = Drawing(first.ids, first.negative_ids, first.sampler, request.sigmas, first.scale)
+    x = noised(larger, noise.randn((1, *larger.shape))[0], None, request.sigmas[0])
+    return (yield from drawn(x, again, noise))
+
+
+def lanczos(image: Tensor, width: int, height: int) -> Tensor:
+    """A picture (3 H W, -1 to 1) in another size, in 8 bits."""
+    return to_tensor(to_pil(image).resize((width, height), Image.Resampling.LANCZOS))
