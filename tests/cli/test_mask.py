@@ -63,11 +63,13 @@ def test_the_options_for_other_commands_make_the_same_mask(picture: str, folder:
     parser = Parser("draw")
     add_arguments(parser)
     parser.add_argument("--outdir", type=Path)
+    parser.add_argument("--quiet", action="store_true")
     pipe = load(folder, device="cpu")
     assert mask(pipe, Path(picture), parser.parse([])) is None
     args = parser.parse(["--mask-text", "apple", "--mask-grow", "1", "--outdir", "outputs"])
     assert given(args) == {"words": "apple", "threshold": 0.5, "grow": 1}
     found = mask(pipe, Path(picture), args)
+    assert capsys.readouterr().err == "mask: outputs/00000-mask.png, to look at: outputs/00000-mask-preview.png\n"
     assert main(["mask", picture, "apple", "--grow", "1", "--model", str(folder), "-q"]) == 0
     saved = [Image.open(f"outputs/0000{i}-mask.png") for i in range(2)]
     assert found is not None

@@ -1,5 +1,6 @@
 """Options that make a mask out of words, for every command that takes a picture and a mask."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..images import next_path, save_png
 from ..messages import tr
 from .parser import Arguments, Parser
+from .progress import said_if_slow
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,13 +30,20 @@ def given(args: Arguments) -> dict[str, object]:
 
 
 def mask(pipe: "Pipeline", image: Path, args: Arguments, on_step: "Callable[[Step], None] | None" = None) -> "Image | None":
-    """The mask that --mask-text asks for, None if it is not there; saved in args.outdir with a preview, so that it can be looked at."""
+    """The mask that --mask-text asks for, None if it is not there.
+
+    It is saved in args.outdir with a preview, and unless args.quiet their names are told on stderr, so that it can be looked at.
+    """
     if args.mask_text is None:
         return None
     from ..masks import proposed
 
-    found = proposed(pipe, image, args.mask_text, threshold=args.mask_threshold, grow=args.mask_grow, on_step=on_step)
-    save(found, image, args.outdir)
+    words = args.mask_text
+    with said_if_slow(tr(f"looking for {words!r} in {image} ...", f"{image} から {words!r} を探しています ..."), args.quiet):
+        found = proposed(pipe, image, words, threshold=args.mask_threshold, grow=args.mask_grow, on_step=on_step)
+    mask_path, preview_path = save(found, image, args.outdir)
+    if not args.quiet:
+        print(tr(f"mask: {mask_path}, to look at: {preview_path}", f"マスク: {mask_path}、確認用: {preview_path}"), file=sys.stderr)
     return found
 
 
