@@ -7,9 +7,9 @@ ROOT = Path(__file__).parents[1] / "src/kakusan"
 LEVELS = (
     {"messages"},
     {"errors"},
-    {"types", "noise", "images", "schedules", "words", "spans", "animation", "charts", "display"},
+    {"types", "noise", "images", "schedules", "words", "spans", "charts", "display"},
     {"models", "samplers", "prompts"},
-    {"denoiser", "guidance", "masking", "tiles", "windows", "formats", "run", "glimpse"},
+    {"denoiser", "guidance", "masking", "tiles", "windows", "formats", "run", "glimpse", "animation"},
     {"tasks", "engine", "networks", "safety"},
     {"likeness"},
     {"result"},

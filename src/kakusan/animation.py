@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .errors import FileError
+from .images import save_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -41,13 +42,4 @@ def save_animation(frames: Sequence[Image], path: Path, seconds: float = 0.1) ->
     kind = next((kind for kind in MOVING if path.suffix.lower() == f".{kind}"), None)
     if kind is None:
         raise FileError(f"{path}: animations are saved as .gif or .webp", f"{path}: アニメーションは .gif か .webp で保存します")
-    data = animated(frames, kind, seconds)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as file:
-            file.write(data)
-    except FileExistsError:
-        raise
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise FileError(f"{path}: cannot be written ({reason})", f"{path}: 書き込めません ({reason})") from error
+    save_bytes(animated(frames, kind, seconds), path)

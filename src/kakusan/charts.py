@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
-INK, PAPER, PALE = (32, 32, 32), (255, 255, 255), (220, 220, 220)
+INK, PAPER, PALE, GREY = (32, 32, 32), (255, 255, 255), (220, 220, 220), (140, 140, 140)
 LINE = (31, 111, 178)
 MARGIN = 8
 FONTS = ("NotoSansCJK-Regular.ttc", "YuGothM.ttc", "msgothic.ttc", "Hiragino Sans GB.ttc", "ipaexg.ttf", "TakaoGothic.ttf")
@@ -97,13 +97,13 @@ def curve(points: Sequence[tuple[float, float]], across: str, up: str, size: tup
     if not points:
         raise ValueError("a curve without points")
     plot = Image.new("RGB", (2 * size[0], 2 * size[1]), PAPER)  # drawn twice as large, which makes the lines smooth
-    frame = _Frame(points, (130, 40, 2 * size[0] - 40, 2 * size[1] - 110))
+    frame = _Frame(points, (130, 80, 2 * size[0] - 40, 2 * size[1] - 110))
     pen, font = ImageDraw.Draw(plot), _font(26)
     _axes(pen, frame, (across, up), font)
     means = {x: [y for at, y in points if at == x] for x in sorted({x for x, _ in points})}
     line = [frame.at(x, sum(ys) / len(ys)) for x, ys in means.items()]
     for x, y in points:
-        _dot(pen, frame.at(x, y), 5, PALE)
+        _dot(pen, frame.at(x, y), 5, GREY)
     pen.line(line, LINE, 5, joint="curve")
     for place in line:
         _dot(pen, place, 9, LINE)
@@ -150,7 +150,7 @@ def _axes(pen: ImageDraw, frame: _Frame, names: tuple[str, str], font: Any) -> N
         pen.text((left - 12, at[1]), f"{y:g}", INK, font, "rm")
     pen.line([(left, top), (left, bottom), (right, bottom)], INK, 3)
     pen.text(((left + right) / 2, bottom + 56), names[0], INK, font, "ma")
-    pen.text((left + 12, top), names[1], INK, font, "la")
+    pen.text((left, top - 20), names[1], INK, font, "ls")
 
 
 def _dot(pen: ImageDraw, at: tuple[float, float], radius: int, colour: tuple[int, int, int]) -> None:

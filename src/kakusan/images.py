@@ -108,7 +108,7 @@ def next_path(folder: Path, stem: str, kind: Kind = "png") -> Path:
 
 def save_png(picture: Image, path: Path, parameters: str = "", source: str = "") -> None:
     """Write a PNG whole or not at all, never over another file; see `save_picture`."""
-    _save(png_bytes(picture, parameters, source), path)
+    save_bytes(png_bytes(picture, parameters, source), path)
 
 
 def save_picture(picture: Image, path: Path, parameters: str = "", source: str = "") -> None:
@@ -128,10 +128,11 @@ def save_picture(picture: Image, path: Path, parameters: str = "", source: str =
             f"{path}: its parameters are too long for this format ({error}); save it as PNG",
             f"{path}: 生成情報が長すぎてこの形式には入りません。PNG で保存してください",
         ) from error
-    _save(data, path)
+    save_bytes(data, path)
 
 
-def _save(data: bytes, path: Path) -> None:
+def save_bytes(data: bytes, path: Path) -> None:
+    """Write a file whole or not at all, never over another one; its folder is made if need be. Raises as `save_picture`."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

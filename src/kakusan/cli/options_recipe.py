@@ -4,8 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import FileError
-from ..images import check_writable, next_path, save_png
+from ..images import check_writable, next_path, save_bytes, save_png
 from ..messages import tr
 from .parser import Arguments, Parser
 from .progress import said_if_slow
@@ -63,10 +62,5 @@ def saved(picture: "Image", folder: Path, stem: str, parameters: str, texts: Cal
         break
     beside = {path.with_suffix(ending): text for ending, text in texts(path).items()}
     for file, text in beside.items():
-        try:
-            with file.open("x", encoding="utf-8", newline="") as out:
-                out.write(text)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise FileError(f"{file}: cannot be written ({reason})", f"{file}: 書き込めません ({reason})") from error
+        save_bytes(text.encode(), file)
     return [path, *beside]
