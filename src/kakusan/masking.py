@@ -52,16 +52,27 @@ def rejoined(painted: Tensor, image: Tensor, mask: Tensor, reach: int = 0) -> Te
     """
     known = mask == 0
     off = filled(torch.where(known, image - painted, 0.0), ~known).clamp(-FAINT, FAINT)
-    round_it = filled(torch.where(known, image, 0.0), ~known)
+    round_it = relaxed(filled(torch.where(known, image, 0.0), ~known), ~known, 4 * reach)
     part = torch.lerp(round_it, painted + off, inwards(~known, reach)).clamp(-1, 1)
     return torch.where(known, image, torch.lerp(image, part, (4 * mask).clamp(max=1)))
 
 
 def inwards(hole: Tensor, reach: int) -> Tensor:
-    """How far inside a hole (1 h w, bool) each place is: from 0 at its edge to 1 `reach` pixels in, or midway where it is narrower."""
-    edges = F.pad(hole.float()[None], (reach,) * 4, mode="replicate")  # a hole that meets the picture's edge goes on behind it
-    depth = (2 * F.avg_pool2d(edges, 2 * reach + 1, 1) - 1).clamp(min=0)[0]
-    return depth / F.max_pool2d(depth, 2 * reach + 1, 1, reach).clamp_min(1e-6)
+    """How far inside a hole (1 h w, bool) each place is: smoothly from 0 outside to 1 `reach` pixels in, or midway where it is narrower."""
+    left = hole.float()
+    depth = left.clone()
+    for _ in range(reach):
+        left = -F.max_pool2d(-left, 3, 1, 1)  # a pixel less on every side, but not at the picture's edge, where it goes on unseen
+        depth += left
+    depth /= F.max_pool2d(depth, 2 * reach + 1, 1, reach).clamp_min(1e-6)
+    return depth * depth * (3 - 2 * depth)
+
+
+def relaxed(x: Tensor, hole: Tensor, rounds: int) -> Tensor:
+    """x (c h w) with every place in the hole (1 h w, bool) made the mean of its neighbours, some times over: no step at its edge."""
+    for _ in range(rounds):
+        x = torch.where(hole, F.avg_pool2d(F.pad(x[None], (1, 1, 1, 1), mode="replicate"), 3, 1)[0], x)
+    return x
 
 
 def filled(x: Tensor, hole: Tensor) -> Tensor:
