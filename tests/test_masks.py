@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 
 import kakusan
 from formats.tiny import tiny_model
@@ -88,6 +88,17 @@ def test_growing_and_shrinking_are_by_pixels() -> None:
     assert grown(mask, 3).getbbox() == (7, 7, 23, 18)
     assert grown(mask, -2).getbbox() == (12, 12, 18, 13)
     assert grown(mask, 0) == mask
+
+
+@pytest.mark.parametrize("pixels", [3, -2])
+def test_growing_is_what_pillows_filters_do(pixels: int) -> None:
+    mask = expected = Image.fromarray(
+        np.where(np.random.default_rng(0).random((60, 90)) > (0.97 if pixels > 0 else 0.05), 255, 0).astype(np.uint8)
+    )
+    for _ in range(abs(pixels)):
+        expected = expected.filter(ImageFilter.MaxFilter(3) if pixels > 0 else ImageFilter.MinFilter(3))
+    assert 0 < np.asarray(expected).mean() < 255
+    assert np.array_equal(grown(mask, pixels), expected)
 
 
 def test_a_preview_shows_the_rest_as_it_is() -> None:
