@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ..pipeline import Pipeline, Step
     from ..tasks.recipe import Recipe
 
-EMBEDDED = "embedded"
 SIZE = re.compile(r"(\d+)x(\d+)")
 
 
@@ -38,11 +37,9 @@ def add_arguments(parser: Parser) -> None:
     add("--variation-seed", type=int, metavar="N", help=others)
     noise = tr("the size of picture whose noise is meant", "ノイズを借りる絵の大きさ")
     add("--seed-size", metavar="WxH", help=noise)
-    scored = tr(
-        "also print how well it fits its prompt, by the CLIP at PATH or the embedded one",
-        "プロンプトとの近さも表示 (PATH の CLIP か付属のもので)",
-    )
-    add("--score", nargs="?", const=EMBEDDED, metavar="PATH", help=scored)
+    scored = tr("also print how well it fits its prompt, from -1 to 1", "プロンプトとの近さ (-1 から 1) も表示")
+    add("--score", action="store_true", help=scored)
+    add("--clip", metavar="PATH", help=tr("the CLIP that scores (default: the embedded one)", "採点する CLIP (既定値: 付属のもの)"))
 
 
 def given(args: Arguments) -> dict[str, object]:
@@ -74,10 +71,10 @@ class Watch:
         self._seen: dict[int, int] = {}
         self._frames: dict[int, list[Image]] = {}
         self._judge = None
-        if args.score is not None:
+        if args.score or args.clip is not None:
             from ..likeness import judge
 
-            self._judge = judge(None if args.score == EMBEDDED else args.score)
+            self._judge = judge(args.clip)
 
     def take(self, step: "Step", recipe: "Recipe", file: Path | None) -> None:
         """Keep what a step shows; a finished picture, saved as `file`, is scored and its animation written beside it."""
