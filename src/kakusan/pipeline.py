@@ -2,10 +2,9 @@
 
 import dataclasses
 import math
-import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +14,12 @@ from torch import Tensor
 from . import samplers, schedules
 from .denoiser import Denoiser
 from .engine import Engine, Job
-from .errors import FileError, KakusanError
-from .formats.folder import PARTS, read_folder
+from .errors import KakusanError
 from .formats.hashes import folder_hash
 from .formats.model import Model
+from .formats.opening import located, of_folder
 from .formats.precision import lent, wakened
-from .formats.single import prediction_named, read_single, read_vae
+from .formats.single import read_single
 from .glimpse import Glimpse
 from .images import to_pil
 from .messages import tr
@@ -36,12 +35,13 @@ from .schedules import sigmas_for
 from .tasks.area import WHOLE, Area
 from .tasks.beginning import Asked, Size, Sizes
 from .tasks.beginning import begun as picture_begun
-from .tasks.fitting import Picture, Resize, check_size
+from .tasks.fitting import Picture, Resize, check_size, opened
 from .tasks.large import asked as large_asked
 from .tasks.modes import NOTHING, Given, begun, calls, check, fitting, mode, second_pass, task, usually
 from .tasks.recipe import Fill, Recipe, Rule
 from .tasks.variations import numbered
 from .types import Sigmas, Task
+from .upscaling import STRENGTH, chosen, no_model, resampled
 from .words import Words
 
 if TYPE_CHECKING:
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
 EMBEDDED = Path(__file__).parent / "embedded"
 MOST_PICTURES = 1000
 MOST_STEPS = 1000
-HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")  # of files, which no model on the hub is named like
 
 
 class Pipeline:
@@ -128,6 +126,34 @@ class Pipeline:
         pictures, done, flags = map(list, zip(*(images[i] for i in range(len(recipes))), strict=True))
         notes = [*self.notes(recipes), *after.notes, *after.told(flags)]
         return Result(pictures, done, notes, flags if after.check else None)
+
+    def upscaled(
+        self,
+        image: Picture,
+        prompt: str = "",
+        *,
+        by: int = 4,
+        method: str | None = None,
+        noise_level: int | None = None,
+        seed: int | None = None,
+        upscaler: "Pipeline | None" = None,
+        on_step: Callable[[Step], None] | None = None,
+    ) -> Result:
+        """The picture 2 or 4 times as large: by an upscaling model, this one, `upscaler` or the embedded one, or by another method.
+
+        method: `upscaling.METHODS`; noise_level: what the model takes off the picture. Resampling makes no recipe.
+        """
+        picture = opened(image)
+        tool = self if self.model.variant == "upscaling" else upscaler or _relative("upscaling", str(self.device))
+        how = chosen(method, by, tool is not None)
+        if how == "model" and tool is not None:
+            result = tool(prompt, image=picture, noise_level=noise_level, seed=seed, watermark=self.watermark, on_step=on_step)
+            return dataclasses.replace(result, images=[resampled(made, by / 4) for made in result.images])
+        if how == "latent":
+            redrawn = partial(self, prompt, image=picture, width=by * picture.width, height=by * picture.height, resize="latent")
+            return redrawn(strength=STRENGTH, window=True, seed=seed, on_step=on_step)
+        finished = self.afterwards()(resampled(picture, by))
+        return Result([finished.picture], [], [] if method else [no_model()])
 
     def given(self, asked: Asked) -> tuple[Given, Size]:
         """The pictures a call begins with, as the model takes them, and the width and height of what it will draw.
@@ -315,12 +341,12 @@ def load(
         dtype = torch.float16
     if name is None:
         dtype = dtype or torch.float32  # small enough for it
-    path = EMBEDDED if name is None else _located(name)
+    path = EMBEDDED if name is None else located(name)
     if path.is_dir():
         if config is not None or use_ema:
             option = "config" if config is not None else "use_ema"
             raise KakusanError(f"{path}: {option} is for single files, not for folders", f"{path}: {option} は単一ファイル用です")
-        model = _of_folder(path, dtype, device, vae, prediction)
+        model = of_folder(path, dtype, device, vae, prediction)
     else:
         if config is None and path.with_suffix(".yaml").is_file():
             config = path.with_suffix(".yaml")
@@ -346,26 +372,14 @@ def _shown(step: Step, recipe: Recipe, after: Afterwards) -> Step:
     return step._replace(image=done.picture, flagged=done.flagged, recipe=recipe)
 
 
-def _of_folder(path: Path, dtype: torch.dtype | None, device: str, vae: str | Path | None, prediction: str | None) -> Model:
-    parts = [part for part in PARTS if part != "image" and (part != "autoencoder" or vae is None)]
-    model = read_folder(path, parts=parts, dtype=dtype, device=device)
-    if vae is not None:
-        model.autoencoder = read_vae(vae, scale=model.autoencoder.config.scale, dtype=dtype, device=device)
-    if prediction is not None:
-        model.schedule = dataclasses.replace(model.schedule, prediction=prediction_named(prediction))
-    return model
+def relative(variant: str) -> Path:
+    """The folder of the embedded model's relative for "inpainting", "depth" or "upscaling", whether it is there or not."""
+    return EMBEDDED.with_name(f"embedded-{variant}")
 
 
-def _located(name: str | Path) -> Path:
-    """Where a model lies; what is named like one on the hub, and is nothing here, is fetched. Raises FileError if there is none."""
-    path = Path(name).expanduser()
-    if path.exists():
-        return path
-    if HUB_ID.fullmatch(str(name)) and path.suffix not in SUFFIXES:
-        from .formats.hub import snapshot
-
-        return snapshot(str(name))
-    raise FileError(f"{path}: no such file or folder", f"{path}: そのようなファイルやフォルダーはありません")
+@cache
+def _relative(variant: str, device: str) -> Pipeline | None:
+    return load(relative(variant), device=device) if (relative(variant) / "model_index.json").exists() else None
 
 
 def check_device(name: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import KakusanError
 from ..images import check_writable
 from ..messages import tr
-from . import options_editing, options_judging, options_mask_text, options_safety
+from . import options_editing, options_judging, options_large, options_mask_text, options_safety
 from .album import Album
 from .interrupts import Interrupts
 from .parser import Arguments, Parser
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "draw"
 HELP = ("draw a picture of words; the name of this command may be left out", "ことばから絵を描く。コマンド名は省略できます")
-OPTIONS = (options_editing, options_mask_text, options_safety, options_judging)
+OPTIONS = (options_editing, options_mask_text, options_large, options_safety, options_judging)
 """Modules with options of one subject each: `add_arguments(parser)`."""
 
 
@@ -101,7 +101,7 @@ def run(args: Arguments) -> int:
 
         pipe = load(args.model, device=args.device, **options_safety.loading(args))
     plan = Plan(pipe, prompt, args, _given(args), cache(lambda original: _mask(pipe, original, args)))
-    notes = [*pipe.notes(plan.recipes), *pipe.afterwards().notes]
+    notes = [*pipe.notes(plan.recipes), *pipe.afterwards().notes, *options_large.notes(args)]
     if not args.quiet:
         _say(notes)
     album = Album(args.outdir, plan.recipes, options_judging.preview(pipe, args), args.show_steps, plan.names, args.format)
@@ -134,7 +134,12 @@ def _prompt(args: Arguments) -> str:
 
 def _given(args: Arguments) -> dict[str, object]:
     names = ("negative", "steps", "sampler", "schedule", "scale", "width", "height")
-    return {name: getattr(args, name) for name in names} | options_editing.given(args) | options_judging.given(args)
+    return (
+        {name: getattr(args, name) for name in names}
+        | options_editing.given(args)
+        | options_judging.given(args)
+        | options_large.given(args)
+    )
 
 
 def _mask(pipe: "Pipeline", original: Path, args: Arguments) -> "Picture | None":
@@ -153,7 +158,7 @@ def _draw(plan: Plan, album: Album, watch: options_judging.Watch, args: Argument
     """Fill the album; True if it was interrupted."""
     try:
         with Interrupts() as interrupts, progress(len(plan.recipes), args.quiet) as show:
-            for step, depth in plan.steps():
+            for step, depth in options_large.enlarged(plan, args):
                 if interrupts.asked and step.image is None:  # pictures finished in the same moment were still taken
                     raise KeyboardInterrupt
                 with interrupts.held():

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..errors import KakusanError
@@ -22,6 +22,7 @@ HIRES_STRENGTH = 0.6
 class Large:
     """window: height and width in pixels of what the U-Net sees at a time, 0 for all. tileable: the directions in which copies fit
     side by side, "x", "y" or "xy". hires: drawn in the model's own size first, then made larger and drawn anew in part.
+    upscale: how many times as large the picture was made when it was finished, and by which of `upscaling.METHODS`.
 
     Raises KakusanError on what is none of these.
     """
@@ -29,6 +30,8 @@ class Large:
     window: int = 0
     tileable: str = ""
     hires: Hires = ""
+    upscale: int = 0
+    upscaler: str = ""
 
     def __post_init__(self) -> None:
         for name, value, known in (("tileable", self.tileable, AXES), ("hires", self.hires, HIRES)):
@@ -43,14 +46,18 @@ class Large:
         said = {"Tiling": {"xy": "True"}.get(self.tileable, self.tileable)} if self.tileable else {}
         if self.window:
             said["Window"] = str(self.window)
+        if self.upscale:
+            said |= {"Postprocess upscale by": str(self.upscale), "Postprocess upscaler": self.upscaler}
         return said | ({"Two passes": self.hires} if self.hires else {})
 
     @classmethod
     def of_settings(cls, settings: Mapping[str, str]) -> "Large":
         """What `settings` said."""
-        tiling, window, hires = (settings.get(key, "") for key in ("Tiling", "Window", "Two passes"))
+        tiling, window, hires, by = (settings.get(key, "") for key in ("Tiling", "Window", "Two passes", "Postprocess upscale by"))
         axes = {"True": "xy", "False": ""}.get(tiling, tiling)
-        return cls(int(window) if window.isdecimal() else 0, axes, next((known for known in HIRES if known == hires), ""))
+        passes: Hires = next((known for known in HIRES if known == hires), "")
+        number, times = (int(text) if text.isdecimal() else 0 for text in (window, by))
+        return cls(number, axes if axes in AXES else "", passes, times, settings.get("Postprocess upscaler", "") if times else "")
 
 
 PLAIN = Large()
@@ -80,7 +87,7 @@ def sized(large: Large, width: int, height: int, own: int, upscaling: bool) -> L
             f"window が {window} です。16 の倍数で {math.ceil(own / 32) * 16} 以上にしてください",
         )
     hires = large.hires if width * height > own * own else ""
-    return Large(0 if max(width, height) <= window else window, large.tileable, hires)
+    return replace(large, window=0 if max(width, height) <= window else window, hires=hires)
 
 
 def enlarged(task: Task, large: Large, factor: int, upscaling: bool) -> Task:
