@@ -57,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line (the process's own unless given) and return its exit code; errors are one line on stderr.
 
     0: done; 1: a fault of ours; 2: a request that cannot be carried out; 3: a file that cannot be read or written;
+    4: a picture that does not hold what it says;
     130: stopped by Ctrl-C or SIGTERM; 141: nobody reads the output any more.
     """
     for stream in (sys.stdout, sys.stderr):

@@ -49,6 +49,9 @@ def rows(report: "Report") -> list[tuple[str, str]]:
     table.append((tr("recipe", "生成情報"), _recipe(report)))
     if report.psnr is not None:
         table.append((tr("drawn again", "描き直し"), _again(report.psnr)))
+    if report.credentials is not None:
+        signed = report.credentials
+        table.append((tr("credentials", "署名"), f"{signed.generator}, {signed.signer} ({signed.state})"))
     table += [(tr("problem", "問題"), problem) for problem in report.problems]
     nothing = tr("nothing tells where this picture comes from", "この画像の出どころを示すものはありません")
     verdict = (

@@ -18,6 +18,7 @@ from ..messages import tr
 from ..pipeline import EMBEDDED, Pipeline, load
 from ..safety import robust_watermark, watermark
 from ..safety.afterwards import Afterwards, hidden
+from ..safety.credentials import Credentials, credentials
 from ..safety.marks import marker
 from ..tasks.recipe import Recipe
 
@@ -42,6 +43,7 @@ class Report:
 
     recipe: None if there is none that is complete; installed: whether the embedded model is the one that it names; psnr: of the
     picture against its recipe drawn again, infinite if they are equal bit for bit, None if that was not tried.
+    credentials: Content Credentials, None if there are none or nobody can read them here.
     problems: what contradicts itself, one line each.
     """
 
@@ -51,12 +53,13 @@ class Report:
     recipe: Recipe | None
     installed: bool
     psnr: float | None
+    credentials: Credentials | None
     problems: list[str]
 
     @property
     def holds(self) -> bool:
         """Whether something tells where the picture comes from, and nothing contradicts it."""
-        return not self.problems and bool(self.marks or self.source or self.recipe)
+        return not self.problems and bool(self.marks or self.source or self.recipe or self.credentials)
 
     def json(self) -> dict[str, Any]:
         """All of it, for JSON; an infinite ratio is left out."""
@@ -70,6 +73,7 @@ class Report:
             "model_installed": self.installed,
             "equal": equal,
             "psnr": self.psnr if self.psnr is not None and math.isfinite(self.psnr) else None,
+            "credentials": self.credentials and self.credentials._asdict(),
             "problems": self.problems,
         }
 
@@ -91,6 +95,14 @@ def verify(file: str | Path, *, regenerate: bool = False, model: str | Path | No
                 f"生成情報には透かし ({recipe.watermark}) があるはずですが見つかりません。画像が加工されています",
             )
         )
+    signed = credentials(Path(file))
+    if signed is not None and signed.state == "Invalid":
+        problems.append(
+            tr(
+                "its Content Credentials do not hold: the file was changed since it was signed",
+                "Content Credentials が無効です。署名のあとでファイルが変更されています",
+            )
+        )
     installed = recipe is not None and bool(recipe.model_hash) and recipe.model_hash == folder_hash(EMBEDDED / "unet")
     psnr = None
     if regenerate:
@@ -102,7 +114,7 @@ def verify(file: str | Path, *, regenerate: bool = False, model: str | Path | No
                     f"生成情報から描き直すと別の絵になります (PSNR {psnr:.1f} dB、{ALIKE:.0f} 未満)",
                 )
             )
-    return Report(marks, said.source, said.parameters, recipe, installed, psnr, problems)
+    return Report(marks, said.source, said.parameters, recipe, installed, psnr, signed, problems)
 
 
 def found(picture: "Image") -> Iterator[Mark]:
