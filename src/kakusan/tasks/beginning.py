@@ -45,7 +45,10 @@ def begun(asked: Asked, sizes: Sizes) -> tuple[Given, Size]:
     picture, mask = prepared(opened(asked.image), None if asked.mask is None else opened(asked.mask, "L"), asked.area)
     if sizes.upscaling:
         white = None if mask is None else mask_tensor(mask)
-        return Given(to_tensor(picture), white), (picture.width * sizes.factor, picture.height * sizes.factor)
+        return Given(to_tensor(picture), white, _depth(asked, picture, *picture.size)), (
+            picture.width * sizes.factor,
+            picture.height * sizes.factor,
+        )
     if asked.resize == "latent" and (mask is not None or asked.depth is not None):
         raise KakusanError(
             "resize 'latent' is for a picture without mask or depth; choose crop, stretch or fill",

@@ -21,16 +21,7 @@ Picture = Image.Image | str | Path
 
 def opened(picture: Picture, mode: Literal["RGB", "L", "F"] = "RGB") -> Image.Image:
     """A picture, from its file if need be, the right way up; mode "F" keeps the levels of 16 bits. Raises FileError if there is none."""
-    if not isinstance(picture, Image.Image):
-        try:
-            picture = Image.open(picture)
-            picture.load()
-        except UnidentifiedImageError as error:
-            raise FileError(f"{picture}: not a picture kakusan can read", f"{picture}: 読み込める画像ではありません") from error
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise FileError(f"{picture}: cannot be read ({reason})", f"{picture}: 読み込めません ({reason})") from error
-    upright = ImageOps.exif_transpose(picture)
+    upright = ImageOps.exif_transpose(picture if isinstance(picture, Image.Image) else _read(picture))
     return (upright if mode != "F" or upright.mode.startswith(("I", "F")) else upright.convert("L")).convert(mode)
 
 
@@ -95,6 +86,18 @@ def depth_picture(depth: Tensor) -> Image.Image:
     low, high = depth.min(), depth.max()
     levels = ((depth - low) / (high - low).clamp_min(1e-6) * 255).round().byte()
     return Image.frombytes("L", (depth.shape[1], depth.shape[0]), bytes(levels.flatten().tolist()))
+
+
+def _read(file: str | Path) -> Image.Image:
+    try:
+        picture = Image.open(file)
+        picture.load()
+        return picture
+    except UnidentifiedImageError as error:
+        raise FileError(f"{file}: not a picture kakusan can read", f"{file}: 読み込める画像ではありません") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileError(f"{file}: cannot be read ({reason})", f"{file}: 読み込めません ({reason})") from error
 
 
 def drawn_out(picture: Image.Image, left: int, top: int, width: int, height: int) -> Image.Image:

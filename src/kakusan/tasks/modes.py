@@ -51,12 +51,12 @@ def mode(model: Model, given: Given) -> Mode:
     """What is asked for, by what was given. Raises KakusanError if the model cannot do it, or needs something else."""
     needs = NEEDS.get(model.variant)
     asked: Mode = "txt2img" if given.image is None else "inpaint" if given.mask is not None else "img2img"
+    if needs != "depth2img" and given.depth is not None:
+        raise KakusanError(
+            "this model does not look at depth; leave the depth out, or load a depth model",
+            "このモデルは奥行きを見ません。奥行きを外すか、奥行きのモデルを読み込んでください",
+        )
     if needs is None:
-        if given.depth is not None:
-            raise KakusanError(
-                "this model does not look at depth; leave the depth out, or load a depth model",
-                "このモデルは奥行きを見ません。奥行きを外すか、奥行きのモデルを読み込んでください",
-            )
         return asked
     if given.image is None or (needs == "inpaint") != (given.mask is not None):
         wanted = {
