@@ -85,7 +85,7 @@ def test_no_step_shows_across_borders(content: str) -> None:
 
 
 def test_regions_are_blended_without_a_step() -> None:
-    tiled = Tiled(RANDOM, whole=1, tile=24 * 8, region=32 * 8, overlap=8 * 8)
+    tiled = Tiled(RANDOM, whole=1, tile=24 * 8, region=32, overlap=8)
     found, whole = tiled.decode(LATENT), RANDOM.decode(LATENT)
     assert found.shape == whole.shape
     at, near = step_across(found - whole, [24 * 8, 32 * 8])

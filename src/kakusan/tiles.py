@@ -24,8 +24,10 @@ from .spans import Span, spans, windows
 
 WHOLE = 768 * 768
 """Pixels of the largest picture that is coded in one piece."""
-TILE, REGION, OVERLAP = 512, 2048, 256
-"""Height and width in pixels of a tile with its margin, and of a region; overlap of regions."""
+TILE = 512
+"""Height and width in pixels of a tile with its margin."""
+REGION, OVERLAP = 256, 32
+"""Height and width in latent pixels of a region, all of whose places look at each other; least overlap of regions."""
 SAMPLES, PATCH, EDGE = 8, 8, 0.25
 """How often as many patches are measured as a tile holds; a patch's side in latent pixels; how much of it does not count."""
 QUERIES = 1024
@@ -36,7 +38,7 @@ class Tiled:
 
     def __init__(self, autoencoder: Autoencoder, whole: int = WHOLE, tile: int = TILE, region: int = REGION, overlap: int = OVERLAP):
         self.plain, self.factor, self.whole = autoencoder, autoencoder.factor, whole
-        self.tile, self.region, self.overlap = (side // autoencoder.factor for side in (tile, region, overlap))
+        self.tile, self.region, self.overlap = tile // autoencoder.factor, region, overlap
         self._sharing: Autoencoder | None = None
 
     def cuts(self, height: int, width: int) -> bool:
