@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 from io import StringIO
 from pathlib import Path
 
@@ -13,8 +14,11 @@ import kakusan
 from kakusan import images
 from kakusan.cli import main
 from kakusan.tasks.recipe import Recipe
+from pages import blocks
 
 Captured = pytest.CaptureFixture[str]
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = ("judging.md", "judging.ja.md", "variations.md", "variations.ja.md")
 
 
 @pytest.fixture
@@ -124,3 +128,17 @@ def test_fast_steps_are_as_large_as_full_ones(draw: list[str], capsys: Captured)
     assert main(["a red apple", "--show-steps", "1", "--preview", "fast", *draw, "--quiet"]) == 0
     sizes = {Image.open(name).size for name in capsys.readouterr().out.split() if "-step0" in name}
     assert sizes == {(64, 64)}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_pages_run(page: str, folder: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("kakusan.pipeline.EMBEDDED", folder)
+    for name, *words in (shlex.split(line) for block in blocks(DOCS / page, "sh") for line in block.splitlines()):
+        assert name == "kakusan"
+        assert main(words) == 0, words
+        assert capsys.readouterr().out
+    names: dict[str, object] = {}
+    for block in blocks(DOCS / page, "python"):
+        exec(compile(block, page, "exec"), names)
+    assert Path("grid.png").exists() == Path("cat.gif").exists() == page.startswith("judging")
