@@ -16,6 +16,7 @@ from kakusan.run import run
 from kakusan.tasks.recipe import Recipe
 from kakusan.tasks.txt2img import Txt2Img, txt2img
 from kakusan.tasks.variations import Varied, VariedNoise, noise_of, slerp
+from kakusan.types import Cond
 from peers import levels, same
 
 SHAPE = (1, 4, 6, 8)
@@ -148,3 +149,16 @@ def test_a_prompt_that_follows_leaves_the_first_steps_alone(pipe: Pipeline) -> N
     assert not torch.allclose(first[2], forked[2])
     late = seen(second="pear", switch=steps)
     assert all(torch.equal(a, b) for a, b in zip(first, late, strict=True))
+
+
+def test_the_negative_prompt_stays_though_it_be_the_same(pipe: Pipeline) -> None:
+    given = {"steps": 3, "sampler": "euler", "negative": "apple", "second": "pear", "switch": 1}
+    (recipe,) = pipe.recipes("apple", 1, 3, given)
+    unlike: list[bool] = []
+
+    def unet(x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
+        unlike.append(not torch.equal(cond.context[0], cond.context[1]))
+        return pipe.networks["unet"](x, sigma, cond)
+
+    run(pipe.task(recipe), {**pipe.networks, "unet": unet})
+    assert unlike == [False, True, True]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import KakusanError
 from ..noise import SeededNoise
-from ..types import Cond, Task, Work
+from ..types import Task, Work
 from .recipe import Recipe
 
 
@@ -127,27 +127,29 @@ def forked(task: Task, second: Tensor, after: int) -> Task:
 
     Until then it asks for just what the task itself asks for, so `engine.replay` takes it there from the task's record.
     """
-    seen, prompt, context = 0, None, None
+    seen, context = 0, None
+    prompts: list[Tensor] = []  # the very tensors that stand for the prompt: the negative prompt may have equal ones
     try:
         work = next(task)
         while True:
-            if work.model == "unet":
-                prompt = work.rows[0][2].context if prompt is None else prompt
-                if seen >= after:
-                    if context is None:
-                        (context,) = yield Work("text", [(second,)])
-                    work = Work("unet", [_told(row, prompt, context) for row in work.rows])
-                seen += 1
-            work = task.send((yield work))
+            if work.model == "unet" and seen >= after:
+                if context is None:
+                    (context,) = yield Work("text", [(second,)])
+                work = Work("unet", [_told(row, prompts, context) for row in work.rows])
+            reply = yield work
+            seen += work.model == "unet"
+            if work.model == "text":
+                prompts.append(reply[0])
+            work = task.send(reply)
     except StopIteration as stop:
         result: Tensor = stop.value
         return result
 
 
-def _told(row: tuple[Any, ...], prompt: Tensor, context: Tensor) -> tuple[Any, ...]:
+def _told(row: tuple[Any, ...], prompts: Sequence[Tensor], context: Tensor) -> tuple[Any, ...]:
     """A row of the U-Net's with another prompt, if it is one with the prompt and not one without."""
     x, sigma, cond = row
-    return (x, sigma, Cond(context, *cond[1:]) if torch.equal(cond.context, prompt) else cond)
+    return (x, sigma, cond._replace(context=context) if any(cond.context is prompt for prompt in prompts) else cond)
 
 
 def check_variation(recipe: Recipe, factor: int) -> None:
