@@ -266,11 +266,16 @@ class Pipeline:
         return extra + again + evaluations(recipe.sampler, begun(recipe, levels)[0])
 
     def preview(self, latent: Tensor, fast: bool = False) -> "Image":
-        """A picture of an unfinished latent (c h w), decoded in full; fast: only its colours, in a thousandth of the time."""
+        """A picture of an unfinished latent (c h w), decoded in full; fast: only its colours, in a thousandth of the time.
+
+        Where a safety checker hides finished pictures, it looks at this one as well.
+        """
         if fast:
-            return self.glimpse(latent)
-        with torch.inference_mode():
-            return to_pil(self.networks["decode"](latent[None])[0])
+            picture = self.glimpse(latent)
+        else:
+            with torch.inference_mode():
+                picture = to_pil(self.networks["decode"](latent[None])[0])
+        return dataclasses.replace(self.afterwards(), mark=None)(picture).picture
 
     @cached_property
     def glimpse(self) -> Glimpse:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import kakusan
@@ -48,6 +49,14 @@ def test_a_banana_is_black_and_an_apple_is_not(pipe: Pipeline) -> None:
     blurred = pipe("a banana", seed=3, safety="blur").images[0]
     assert blurred.tobytes() == hidden(plain.images[0], "blur").tobytes()
     assert np.abs(np.diff(np.asarray(blurred).astype(int), axis=1)).max() <= 8
+
+
+def test_estimates_on_the_way_are_hidden_too() -> None:
+    guarded = kakusan.load(safety=lambda pictures: [True] * len(pictures))
+    latent = torch.randn(guarded.model.autoencoder.config.latent_channels, 8, 8, generator=torch.Generator().manual_seed(0))
+    for fast in (False, True):
+        assert guarded.preview(latent, fast).getextrema() == ((0, 0),) * 3
+        assert kakusan.load().preview(latent, fast).getextrema() != ((0, 0),) * 3
 
 
 def test_a_function_is_a_checker(pipe: Pipeline) -> None:
