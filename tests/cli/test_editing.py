@@ -1,6 +1,7 @@
 """kakusan draw with pictures: every option from the command line to the file, and what is refused."""
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,13 @@ import pytest
 from PIL import Image
 
 from kakusan import images
-from kakusan.cli import main
+from kakusan.cli import main, options_editing
+from kakusan.cli.parser import Parser
 from kakusan.tasks.area import Area
 from kakusan.tasks.recipe import Recipe
+from pages import FENCE
 
+PAGES = [Path(__file__).parents[2] / "docs" / name for name in ("editing.md", "editing.ja.md")]
 Captured = pytest.CaptureFixture[str]
 
 
@@ -159,3 +163,27 @@ def test_what_is_refused(words: list[str], code: int, en: str, ja: str, draw: li
         assert wanted in err
         assert err.count("\n") == 1, "one line"
     assert not Path("outputs").exists(), "nothing was written"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    """Its commands and code in order, with fewer steps; the files it speaks of are there."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for language, block in FENCE.findall(page.read_text(encoding="utf-8")):
+        if language == "python":
+            exec(compile(block.replace("seed=", "steps=2, seed="), page.name, "exec"), names)
+        for words in map(shlex.split, block.splitlines() if language == "sh" else []):
+            assert main([*words[1:], "--steps", "2"]) == 0, capsys.readouterr().err
+    assert {path.name for path in Path("pictures").iterdir()} == {f"0000{i}-{seed}.png" for i, seed in enumerate((3, 1, 1, 6, 4))}
+    assert next(path.name for path in sorted(Path("again").iterdir())) == "00000-00000-3.png"
+    assert Image.open("editing.png").height == 128
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_page_names_the_programs_options(page: Path) -> None:
+    parser = Parser("kakusan draw")
+    options_editing.add_arguments(parser)
+    ours = {word for action in parser._actions for word in action.option_strings if word.startswith("--")} - {"--help", "--lang"}
+    text = page.read_text(encoding="utf-8")
+    assert {word for word in ours if f"`{word}" not in text} == set()
