@@ -2,18 +2,25 @@
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
 from kakusan import images
 from kakusan.cli import main, options_editing
 from kakusan.cli.parser import Parser
+from kakusan.models.clip_text import ClipText
+from kakusan.pipeline import Pipeline
 from kakusan.tasks.area import Area
 from kakusan.tasks.recipe import Recipe
 from pages import FENCE
+from tasks.both import TEXT, both
 
 PAGES = [Path(__file__).parents[2] / "docs" / name for name in ("editing.md", "editing.ja.md")]
 Captured = pytest.CaptureFixture[str]
@@ -187,3 +194,30 @@ def test_the_page_names_the_programs_options(page: Path) -> None:
     ours = {word for action in parser._actions for word in action.option_strings if word.startswith("--")} - {"--help", "--lang"}
     text = page.read_text(encoding="utf-8")
     assert {word for word in ours if f"`{word}" not in text} == set()
+
+
+def test_the_depth_that_is_used_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("kakusan.pipeline.load", lambda *_, **__: depth_pipe())
+    picture(1).save("photo.png")
+    Image.linear_gradient("L").save("depth.png")
+    words = ["draw", "a", "--image", "photo.png", "--seed", "1", "--steps", "2", "--sampler", "euler", "--save-depth", "--json"]
+    report, recipes = drawn([*words, "--count", "2"], capsys)
+    assert recipes[0].mode == "depth2img"
+    assert [Path(path).name for path in report["depths"]] == ["00000-1-depth.png", "00001-2-depth.png"]
+    assert pixels(report["depths"][0])[:, 0, 0].tolist() == np.linspace(0, 255, 16).round().tolist(), "what the network gave"
+    report, _ = drawn([*words, "--depth", "depth.png"], capsys)
+    shown = pixels(report["depths"][0])[:, 0, 0].astype(int)
+    assert shown.shape == (32,)
+    assert np.abs(shown - np.linspace(0, 255, 32)).max() < 4, "what was given, in the size that is drawn"
+
+
+def depth_pipe() -> Pipeline:
+    """A tiny depth model whose network for depth always gives a slope."""
+    model = both(beside=1).model
+    model.text = ClipText(replace(TEXT, positions=77)).eval()
+    model.depth = nn.Identity()
+    model.depth.config = SimpleNamespace(size=16)  # type: ignore[assignment]
+    pipe = Pipeline(model)
+    pipe.networks["depth"] = lambda image: torch.arange(16.0)[None, :, None].expand(len(image), 16, 16)
+    return pipe
