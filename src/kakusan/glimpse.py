@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SIDE = 8  # of the latents it is fitted on
-PATCHES = (1, 2, 3, 4, 6, 8, 12, 16)  # how many colours lie side by side in the pictures it is fitted on
+MIXED, FULL = (1, 2, 3, 4, 6, 8, 12, 16), (1, 1, 2, 2, 3, 4)  # how many patches of colour side by side in what it is fitted on
 
 
 class Glimpse:
@@ -48,12 +48,15 @@ class Glimpse:
 
 
 def coloured(side: int) -> Tensor:
-    """Pictures (n 3 side side, -1 to 1) of random colours that run into one another, from one colour to many, always the same."""
+    """Pictures (n 3 side side, -1 to 1), always the same: colours that run into one another, and patches of full ones with edges."""
     generator = torch.Generator().manual_seed(0)
     made = []
-    for patches in PATCHES:
+    for patches in MIXED:
         colours = torch.rand((2, 3, patches, patches), generator=generator) * 2 - 1
         made.append(F.interpolate(colours, size=(side, side), mode="bicubic", align_corners=False).clamp(-1, 1))
+    for patches in FULL:
+        colours = torch.randint(-1, 2, (2, 3, patches, patches), generator=generator).float()
+        made.append(F.interpolate(colours, size=(side, side)))
     return torch.cat(made)
 
 
