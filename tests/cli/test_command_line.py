@@ -18,6 +18,7 @@ from kakusan.messages import speak
 from kakusan.samplers.names import NAMES
 from kakusan.schedules import DESCRIPTIONS
 from kakusan.tasks.area import Area
+from kakusan.tasks.large import Large
 from kakusan.tasks.recipe import Recipe
 
 Captured = pytest.CaptureFixture[str]
@@ -207,9 +208,10 @@ def test_info_of_pictures(tmp_path: Path, capsys: Captured) -> None:
     assert capsys.readouterr().out == recipe.parameters() + "\n"
     assert main(["info", "--json", str(tmp_path / "ours.png")]) == 0
     told = json.loads(capsys.readouterr().out)["recipe"]
-    area = told.pop("area")
+    area, large = told.pop("area"), told.pop("large")
     assert Recipe(**told) == recipe
     assert Area(**area | {"outpaint": tuple(area["outpaint"])}) == recipe.area
+    assert Large(**large) == recipe.large
     assert main(["info", str(tmp_path / "mute.png")]) == 0
     assert "does not say" in capsys.readouterr().out
     assert main(["info", "--json", str(tmp_path / "other.png")]) == 0

@@ -24,7 +24,7 @@ def add_arguments(parser: Parser) -> None:
     add("--regenerate", action="store_true", help=tr("draw it again from its recipe, and compare", "生成情報から描き直して比べる"))
     model = tr("the model that drew it (default: the one that comes along)", "描いたモデル (既定値: 付属のもの)")
     add("--model", metavar="FOLDER", help=model)
-    add("--device", metavar="NAME", default="auto", help=tr("for --regenerate: cpu, cuda, ...", "--regenerate 用: cpu, cuda など"))
+    add("--device", metavar="NAME", default="auto", help=tr("where to draw again: cpu, cuda, ...", "描き直す装置: cpu, cuda など"))
     add("--json", action="store_true", help=tr("print JSON", "JSON で出力"))
 
 
