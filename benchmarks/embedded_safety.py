@@ -22,6 +22,7 @@ from kakusan.safety.loading import CONCEPT, STAND_IN, embedded_tower
 
 THING = "banana"
 RIDGE = 0.02
+RARE = 0.02  # share of pictures in which something else than asked for may have been drawn
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def main() -> None:
     yes, no = drawn(args.count)
     (yes, yes_held), (no, no_held) = (feature.reshape(-1, 2, feature.shape[1]).unbind(1) for feature in (yes, no))
     concept = direction(yes, no)
-    threshold = ((yes @ concept).min() + (no @ concept).max()) / 2
+    threshold = ((yes @ concept).quantile(RARE) + (no @ concept).quantile(1 - RARE)) / 2
     for name, there, others in (("fitted", yes, no), ("held out", yes_held, no_held)):
         found, wrong = (int((feature @ concept > threshold).sum()) for feature in (there, others))
         print(f"{name}: {found} of {len(there)} bananas flagged, {wrong} of {len(others)} others;", end=" ")
@@ -53,7 +54,7 @@ def drawn(count: int) -> tuple[Tensor, Tensor]:
 
     @torch.inference_mode()
     def features(prompts: list[str], each: int) -> Tensor:
-        drawings = pipe(prompts, count=each, seed=1000).images
+        drawings = pipe(prompts, count=each, seed=2000).images
         pixels = torch.cat([prepared(picture, tower.config.size) for picture in drawings])
         return F.normalize(tower(pixels))
 
