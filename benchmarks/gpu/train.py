@@ -18,6 +18,7 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "src"))  # the machine has torch, but perhaps not this package
@@ -31,6 +32,9 @@ from kakusan.training.embedded import STAGES, Making, export, stages  # noqa: E4
 from kakusan.training.settings import Recipe, read_recipe  # noqa: E402
 
 PIECE = 15_000_000  # bytes
+
+
+SAFELY: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11 has it from its fourth release on
 
 
 def main() -> None:
@@ -64,7 +68,7 @@ def take_up(folder: Path, carried: Path) -> None:
     pieces = sorted(carried.glob("state.tar.*"), key=lambda piece: int(piece.suffix[1:]))
     if pieces and not any((folder / name).exists() for name in STAGES):
         with tarfile.open(fileobj=io.BytesIO(b"".join(piece.read_bytes() for piece in pieces))) as tar:
-            tar.extractall(folder, filter="data")
+            tar.extractall(folder, **SAFELY)
 
 
 def carry_away(recipe: Recipe, args: argparse.Namespace, model: Model | None) -> None:

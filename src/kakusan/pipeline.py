@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
 EMBEDDED = Path(__file__).parent / "embedded"
 MOST_PICTURES = 1000
-MOST_STEPS = 1000
 
 
 class Pipeline:
