@@ -62,7 +62,8 @@ print(json.dumps(dict(start=ready, load=ready - imported, text=text, peak=peak[0
 """
 FLOOR = """
 import json, time, torch
-print(json.dumps(dict(start=time.process_time(), load=0, text=0, peak=int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 2**20)))
+peak = int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 2**20
+print(json.dumps(dict(start=time.process_time(), load=0, text=0, peak=peak)))
 """
 
 
