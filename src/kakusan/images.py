@@ -141,7 +141,7 @@ def save_bytes(data: bytes, path: Path) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            _rename_if_free(temporary, path)
+            rename_if_free(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
@@ -249,7 +249,8 @@ def check_writable(folder: Path) -> None:
         raise _unwritable(folder, error) from error
 
 
-def _rename_if_free(temporary: Path, path: Path) -> None:
+def rename_if_free(temporary: Path, path: Path) -> None:
+    """Give a finished file its name, atomically. Raises FileExistsError, and leaves both as they are, if the name is taken."""
     try:
         os.link(temporary, path)  # unlike rename, refuses to replace
     except FileExistsError:

@@ -268,6 +268,11 @@ def read_image(file: Path) -> ClipImageConfig:
     kinds = (["CLIPVisionModelWithProjection"], None)
     vision = {"architectures": kinds, "model_type": ("clip_vision_model",), "num_channels": (3,)}
     fields.expect({**vision, **CLIP_SAME})
+    return image_tower(fields, projection)
+
+
+def image_tower(fields: Fields, projection: int) -> ClipImageConfig:
+    """The image tower that is left in some settings; what they leave out is transformers' default."""
     return made(
         fields,
         lambda: ClipImageConfig(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ..models.clip_image import DEVIATION, MEAN, ClipImageConfig
-from .configs import CLIP_IGNORED, CLIP_SAME, made, write_image
+from .configs import CLIP_IGNORED, CLIP_SAME, image_tower, write_image
 from .fields import Fields, read_json
 
 CLIP_PREPARATIONS = ("CLIPFeatureExtractor", "CLIPImageProcessor", "CLIPImageProcessorFast", "CLIPImageProcessorPil")
@@ -22,19 +22,7 @@ def read_safety(file: Path) -> ClipImageConfig:
     fields.within("vision_config", "vision_config_dict")
     fields.ignore((*CLIP_IGNORED, "projection_dim"))
     fields.expect({"model_type": ("clip_vision_model",), "num_channels": (3,), **CLIP_SAME})
-    return made(
-        fields,
-        lambda: ClipImageConfig(
-            size=fields.take("image_size", int, 224),
-            patch=fields.take("patch_size", int, 32),
-            width=fields.take("hidden_size", int, 768),
-            layers=fields.take("num_hidden_layers", int, 12),
-            heads=fields.take("num_attention_heads", int, 12),
-            feedforward=fields.take("intermediate_size", int, 3072),
-            activation=fields.take("hidden_act", str, "quick_gelu"),
-            projection=projection,
-        ),
-    )
+    return image_tower(fields, projection)
 
 
 def write_safety(config: ClipImageConfig) -> dict[str, object]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..errors import FileError
+from ..images import rename_if_free
 from .safetensors import TYPES
 from .source import Source, Stored, refuse
 
@@ -124,13 +125,7 @@ def _rename(part: Path, path: Path, replace: bool) -> None:
     if replace:
         os.replace(part, path)
     else:
-        try:
-            os.link(part, path)  # unlike rename, refuses to replace
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without hard links: take the name, then fill it
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            os.replace(part, path)
+        rename_if_free(part, path)
     if os.name == "posix":
         folder = os.open(path.parent, os.O_RDONLY)
         try:
