@@ -1,1 +1,15 @@
-"""."""
+"""Prompts: what they say (`read`), and the tokens of it."""
+
+from .prompt import Dialect, Prompt, literal
+
+
+def read(
+    text: str, dialect: Dialect, steps: int, *, hires_steps: int | None = None, old_timelines: bool = False, negative: bool = False
+) -> Prompt:
+    """What a prompt says. Nothing is an error: what no rule fits is text.
+
+    steps: the evaluations that stages are counted in, of the first pass where there are two; hires_steps: those of the second, when
+    the prompt is read for that. old_timelines: stages as AUTOMATIC1111's web UI before 1.6 counted them. negative: of a negative
+    prompt; there AUTOMATIC1111 knows neither AND nor tags.
+    """
+    return literal(text)
