@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import kakusan.pipeline
+import kakusan.loading
 
 PROMPT = "a red apple on a blue background"
 OURS = "from kakusan.cli import main; raise SystemExit(main({args!r}))"
@@ -39,7 +39,7 @@ def main() -> None:
                 args=["txt2img", "-p", PROMPT, "--seed", "7", "--steps", str(args.steps), "--outdir", folder, "--quiet"]
             ),
             "diffusers": DIFFUSERS.format(
-                folder=str(kakusan.pipeline.EMBEDDED), prompt=PROMPT, steps=args.steps, file=f"{folder}/diffusers.png"
+                folder=str(kakusan.loading.EMBEDDED), prompt=PROMPT, steps=args.steps, file=f"{folder}/diffusers.png"
             ),
             "import torch (floor)": FLOOR,
         }

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import kakusan
-from kakusan.pipeline import EMBEDDED
+from kakusan.loading import EMBEDDED
 from kakusan.safety.checker import prepared
 from kakusan.safety.loading import CONCEPT, STAND_IN, embedded_tower
 

@@ -8,7 +8,8 @@ import pytest
 
 import kakusan
 from kakusan.formats.folder import read_folder
-from kakusan.pipeline import EMBEDDED, Pipeline
+from kakusan.loading import EMBEDDED
+from kakusan.pipeline import Pipeline
 from peers import draw, levels, peer, same
 
 CORNERS = np.s_[[0, 0, -1, -1], [0, -1, 0, -1]]

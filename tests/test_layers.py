@@ -14,6 +14,7 @@ LEVELS = (
     {"likeness", "upscaling"},
     {"result"},
     {"pipeline", "data"},
+    {"loading"},
     {"training", "evaluation", "compat", "masks", "grids", "variations"},
     {"cli"},
     {"__init__", "__main__"},

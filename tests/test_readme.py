@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from formats.originals import FAMILIES, tensors
-from kakusan import pipeline
+from kakusan import loading
 from kakusan.cli import main
 from kakusan.samplers.names import NAMES
 from kakusan.schedules import SCHEDULES
@@ -32,7 +32,7 @@ QUICK_SCRIPT = ["--n_samples", "1", "--ddim_steps", "2"]
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty working folder, but for models of the names that the READMEs give them, the single files tiny ones."""
     monkeypatch.chdir(tmp_path)
-    Path("my-model").symlink_to(pipeline.EMBEDDED)
+    Path("my-model").symlink_to(loading.EMBEDDED)
     tiny = tensors(FAMILIES["sd1"])
     save_file(tiny, "model.safetensors")
     torch.save({"state_dict": tiny, "global_step": 470000}, "old.ckpt")
@@ -139,4 +139,4 @@ def variable(name: str) -> str:
 
 
 def card() -> str:
-    return (pipeline.EMBEDDED / "README.md").read_text(encoding="utf-8")
+    return (loading.EMBEDDED / "README.md").read_text(encoding="utf-8")

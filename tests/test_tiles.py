@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from kakusan.formats.folder import read_folder
+from kakusan.loading import EMBEDDED
 from kakusan.models.autoencoder import Autoencoder, AutoencoderConfig
 from kakusan.models.twins import twin
-from kakusan.pipeline import EMBEDDED
 from kakusan.tiles import Tiled, sampled
 
 torch.manual_seed(0)

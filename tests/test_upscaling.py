@@ -10,7 +10,8 @@ from formats.tiny import tiny_model
 from kakusan.cli import main
 from kakusan.errors import KakusanError
 from kakusan.images import parameters, to_tensor
-from kakusan.pipeline import Pipeline, relative
+from kakusan.loading import relative
+from kakusan.pipeline import Pipeline
 from kakusan.tasks.large import Large
 from kakusan.tasks.recipe import Recipe
 from kakusan.upscaling import chosen, resampled
@@ -59,10 +60,9 @@ def test_the_latent_is_redrawn_by_an_ordinary_model() -> None:
 
 
 def test_without_a_model_it_is_resampled_and_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("kakusan.pipeline.EMBEDDED", tmp_path / "embedded")
+    monkeypatch.setattr("kakusan.loading.EMBEDDED", tmp_path / "embedded")
     assert relative("upscaling") == tmp_path / "embedded-upscaling"
     pipe = Pipeline(tiny_model())
-    monkeypatch.setattr("kakusan.pipeline._relative", lambda variant, device: None)
     result = pipe.upscaled(PICTURE)
     assert torch.equal(to_tensor(result.images[0]), to_tensor(PICTURE.resize((96, 64), Image.Resampling.LANCZOS)))
     assert result.recipes == []

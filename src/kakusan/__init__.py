@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .errors import FileError, KakusanError
     from .likeness import similarity
-    from .pipeline import Pipeline, load
+    from .loading import load
+    from .pipeline import Pipeline
     from .result import Result, Step
     from .samplers.table import SAMPLERS
     from .schedules import SCHEDULES
@@ -20,7 +21,7 @@ __version__ = "0.1.0"
 __all__ = ["SAMPLERS", "SCHEDULES", "Area", "FileError", "KakusanError", "Pipeline", "Result", "Step", "load", "similarity"]
 
 HOMES = {
-    "load": "pipeline",
+    "load": "loading",
     "Pipeline": "pipeline",
     "Result": "result",
     "Step": "result",

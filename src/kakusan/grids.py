@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from .charts import Sheet, curve, labelled, stacked
 from .errors import KakusanError
 from .likeness import judge
-from .pipeline import Pipeline, load
+from .loading import load
+from .pipeline import Pipeline
 from .result import Result, Step
 from .tasks.beginning import Asked
 from .tasks.modes import NOTHING, Given

@@ -309,7 +309,7 @@ def test_info_of_a_model(folder: Path, capsys: Captured) -> None:
 
 @pytest.mark.parametrize("page", ["command-line.md", "command-line.ja.md"])
 def test_every_command_of_the_page(page: str, folder: Path, draw: list[str], capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kakusan.pipeline.EMBEDDED", folder)
+    monkeypatch.setattr("kakusan.loading.EMBEDDED", folder)
     blocks = re.findall(r"^```sh\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     commands = [shlex.split(line) for block in blocks for line in block.splitlines()]
     assert len(commands) == 9

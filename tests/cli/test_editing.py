@@ -198,7 +198,7 @@ def test_the_page_names_the_programs_options(page: Path) -> None:
 
 def test_the_depth_that_is_used_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("kakusan.pipeline.load", lambda *_, **__: depth_pipe())
+    monkeypatch.setattr("kakusan.loading.load", lambda *_, **__: depth_pipe())
     picture(1).save("photo.png")
     Image.linear_gradient("L").save("depth.png")
     words = ["draw", "a", "--image", "photo.png", "--seed", "1", "--steps", "2", "--sampler", "euler", "--save-depth", "--json"]

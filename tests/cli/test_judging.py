@@ -133,7 +133,7 @@ def test_fast_steps_are_as_large_as_full_ones(draw: list[str], capsys: Captured)
 @pytest.mark.parametrize("page", PAGES)
 def test_the_pages_run(page: str, folder: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("kakusan.pipeline.EMBEDDED", folder)
+    monkeypatch.setattr("kakusan.loading.EMBEDDED", folder)
     for name, *words in (shlex.split(line) for block in blocks(DOCS / page, "sh") for line in block.splitlines()):
         assert name == "kakusan"
         assert main(words) == 0, words

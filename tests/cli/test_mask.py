@@ -12,7 +12,7 @@ from kakusan.cli import main
 from kakusan.cli.mask import add_arguments as add_mask_arguments
 from kakusan.cli.options_mask_text import add_arguments, given, mask
 from kakusan.cli.parser import Parser
-from kakusan.pipeline import load
+from kakusan.loading import load
 from pages import blocks
 
 PAGES = [Path(__file__).parents[2] / "docs" / name for name in ("masks.md", "masks.ja.md")]
@@ -79,7 +79,7 @@ def test_the_options_for_other_commands_make_the_same_mask(picture: str, folder:
 @pytest.mark.parametrize("page", PAGES, ids=["en", "ja"])
 def test_the_page_runs(page: Path, folder: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("kakusan.pipeline.EMBEDDED", folder)
+    monkeypatch.setattr("kakusan.loading.EMBEDDED", folder)
     for name, *words in (shlex.split(line) for block in blocks(page, "sh") for line in block.splitlines()):
         assert name == "kakusan"
         assert main(words) == 0, words

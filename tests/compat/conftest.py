@@ -12,7 +12,7 @@ from formats.tiny import tiny_model
 from kakusan.compat.compvis import pictures
 from kakusan.formats.folder import write_folder
 from kakusan.formats.model import Model
-from kakusan.pipeline import load
+from kakusan.loading import load
 from kakusan.schedules import NoiseSchedule
 
 PREDICTIONS = ("epsilon", "v_prediction")

@@ -209,7 +209,7 @@ def test_without_a_checkpoint_the_embedded_model_draws_in_its_own_way(
     model = tiny_model(towers=False)
     model.schedule, model.settings = NoiseSchedule(), {"defaults": {"steps": 5, "scale": 2.5}, "words": ["apple"]}
     write_folder(model, Path("embedded"), torch.float32)
-    monkeypatch.setattr("kakusan.pipeline.EMBEDDED", Path("embedded"))
+    monkeypatch.setattr("kakusan.loading.EMBEDDED", Path("embedded"))
     assert main(["txt2img", "--prompt", "apple", "--device", "cpu"]) == 0
     out, err = capsys.readouterr()
     assert len(out.split()) == 7

@@ -19,8 +19,8 @@ from kakusan.cli.parser import Parser
 from kakusan.compat.compvis import flags, opening, pictures
 from kakusan.errors import KakusanError
 from kakusan.formats.folder import write_folder
+from kakusan.loading import load
 from kakusan.models.autoencoder import Autoencoder
-from kakusan.pipeline import load
 from pages import blocks
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -93,7 +93,7 @@ def test_every_command_of_the_page(checkpoints: dict[str, Path], monkeypatch: py
     model = tiny_model(towers=False)
     model.settings = {"defaults": {"steps": 2}}
     write_folder(model, Path("embedded"), torch.float32)
-    monkeypatch.setattr("kakusan.pipeline.EMBEDDED", Path("embedded"))
+    monkeypatch.setattr("kakusan.loading.EMBEDDED", Path("embedded"))
     monkeypatch.setattr("kakusan.compat.compvis.img2img.MULTIPLE", {"quick_gelu": 8})
     Path("sd-v1-4.ckpt").symlink_to(checkpoints["sd1"])
     Path("v1-inference.yaml").symlink_to(checkpoints["sd1"].with_suffix(".yaml"))
@@ -194,7 +194,7 @@ def test_other_kinds_of_models_are_refused(
 ) -> None:
     pipe = load(folders["epsilon"], device="cpu")
     pipe.model.unet.config = replace(pipe.model.unet.config, in_channels=9)
-    monkeypatch.setattr("kakusan.pipeline.load", lambda *_, **__: pipe)
+    monkeypatch.setattr("kakusan.loading.load", lambda *_, **__: pipe)
     assert main(["txt2img", "--ckpt", str(folders["epsilon"])]) == 2
     assert "a model for inpainting" in capsys.readouterr().err
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kakusan.compat import diffusers
-from kakusan.pipeline import EMBEDDED
+from kakusan.loading import EMBEDDED
 from pages import blocks, inline
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -103,7 +103,7 @@ def test_other_peoples_pictures(capsys: Captured) -> None:
     assert main(["verify", "another.png"]) == 0
     assert main(["verify", "another.png", "--regenerate"]) == 2
     assert "drawn with the model 'another'" in capsys.readouterr().err
-    assert main(["verify", "another.png", "--regenerate", "--model", str(kakusan.pipeline.EMBEDDED), "--json"]) == 4
+    assert main(["verify", "another.png", "--regenerate", "--model", str(kakusan.loading.EMBEDDED), "--json"]) == 4
     report = json.loads(capsys.readouterr().out)
     assert (report["holds"], report["equal"], report["model_installed"]) == (False, False, False)
 

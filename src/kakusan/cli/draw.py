@@ -97,7 +97,7 @@ def run(args: Arguments) -> int:
         )
     check_writable(args.outdir)
     with said_if_slow(tr("loading the model ...", "モデルを読み込んでいます ..."), args.quiet):
-        from ..pipeline import load
+        from ..loading import load
 
         pipe = load(args.model, device=args.device, **options_safety.loading(args))
     plan = Plan(pipe, prompt, args, _given(args), cache(lambda original: _mask(pipe, original, args)))

@@ -76,7 +76,8 @@ def _recipe(text: str) -> dict[str, Any] | None:
 def _model(path: Path | None, as_json: bool) -> int:
     from ..formats.folder import PARTS, read_folder
     from ..formats.summary import words
-    from ..pipeline import EMBEDDED, Pipeline
+    from ..loading import EMBEDDED
+    from ..pipeline import Pipeline
 
     model = read_folder(path or EMBEDDED)
     sizes = {name: _size(network) for name in PARTS if (network := getattr(model, name)) is not None}

@@ -38,8 +38,8 @@ def run(args: Arguments) -> int:
 
     picture, words = opened(args.image), " ".join(args.words)
     with said_if_slow(tr("loading the model ...", "モデルを読み込んでいます ..."), args.quiet):
+        from ..loading import load
         from ..masks import proposed
-        from ..pipeline import load
 
         pipe = load(args.model, device=args.device)
     with progress(1, args.quiet) as show:

@@ -53,7 +53,7 @@ def given(args: Arguments) -> dict[str, object]:
 
 def notes(args: Arguments) -> list[str]:
     """What to tell the user before anything is drawn."""
-    from ..pipeline import relative
+    from ..loading import relative
     from ..upscaling import no_model
 
     there = args.upscale_method is not None or (relative("upscaling") / "model_index.json").exists()

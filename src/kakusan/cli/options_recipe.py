@@ -46,7 +46,7 @@ def opened(args: Arguments) -> "Pipeline":
     """The model that is asked for. Raises FileError if the folder for pictures cannot be written."""
     check_writable(args.outdir)
     with said_if_slow(tr("loading the model ...", "モデルを読み込んでいます ..."), args.quiet):
-        from ..pipeline import load
+        from ..loading import load
 
         return load(args.model, device=args.device)
 

@@ -36,7 +36,7 @@ def run(args: Arguments) -> int:
     a, b = _thing(args.a), _thing(args.b)
     with said_if_slow(tr("loading the model ...", "モデルを読み込んでいます ..."), args.json):
         from ..likeness import judge
-        from ..pipeline import check_device
+        from ..loading import check_device
 
         check_device(args.device)
         compared = judge(args.model, args.device)

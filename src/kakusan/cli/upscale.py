@@ -46,7 +46,7 @@ def run(args: Arguments) -> int:
     start = time.monotonic()
     check_writable(args.outdir)
     with said_if_slow(tr("loading the model ...", "モデルを読み込んでいます ..."), args.quiet):
-        from ..pipeline import load
+        from ..loading import load
         from ..tasks.fitting import opened
 
         picture = opened(args.image)

@@ -14,8 +14,9 @@ import numpy as np
 from ..errors import KakusanError
 from ..formats.hashes import folder_hash
 from ..images import read_picture
+from ..loading import EMBEDDED, load
 from ..messages import tr
-from ..pipeline import EMBEDDED, Pipeline, load
+from ..pipeline import Pipeline
 from ..safety import robust_watermark, watermark
 from ..safety.afterwards import Afterwards, hidden
 from ..safety.credentials import Credentials, credentials

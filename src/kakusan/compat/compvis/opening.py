@@ -51,7 +51,7 @@ def found(args: Namespace) -> tuple[Path | None, Path | None]:
 
 def opened(args: Namespace, ckpt: Path | None, config: Path | None) -> "Pipeline":
     """The model, ready to draw. Raises KakusanError on a configuration that does not fit, FileError on a damaged checkpoint."""
-    from ...pipeline import load
+    from ...loading import load
 
     if config is None:
         pipe = load(ckpt, dtype=_dtype(args), device=args.device, safety_checker=args.safety_checker)

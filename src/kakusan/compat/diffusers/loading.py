@@ -11,7 +11,7 @@ from torch import nn
 from ...errors import FileError, KakusanError
 from ...formats.folder import part_folder, read_component
 from ...formats.hub import snapshot, split_id
-from ...pipeline import EMBEDDED
+from ...loading import EMBEDDED
 
 N = TypeVar("N", bound=nn.Module)
 

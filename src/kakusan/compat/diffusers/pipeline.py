@@ -12,7 +12,7 @@ from torch import nn
 
 from ...errors import FileError
 from ...formats.fields import read_json, write_json
-from ...pipeline import check_device
+from ...loading import check_device
 from .config import Config
 from .loading import FROM_HUB, place
 from .switches import Switches
