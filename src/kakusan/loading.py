@@ -17,6 +17,7 @@ from .safety.loading import checker
 from .safety.marks import Watermark
 
 EMBEDDED = Path(__file__).parent / "embedded"
+VARIANTS = ("inpainting", "depth", "upscaling")
 
 
 def load(
@@ -34,6 +35,7 @@ def load(
 ) -> Pipeline:
     """A pipeline of the embedded model, a model folder, a single file (.safetensors, .ckpt), or a model on the hub ("org/name").
 
+    "embedded-inpainting", "embedded-depth" and "embedded-upscaling" are the embedded model's relatives.
     config: the original .yaml of a single file; one of the same name beside it is taken unasked. device: "auto" (or None) takes a
     GPU where there is one. dtype: unless given, half precision on a GPU; on a CPU weights stay as they are stored, and each layer
     computes in float32.
@@ -51,7 +53,7 @@ def load(
         dtype = torch.float16
     if name is None:
         dtype = dtype or torch.float32  # small enough for it
-    path = EMBEDDED if name is None else located(name)
+    path = EMBEDDED if name is None else _embedded(name) or located(name)
     if path.is_dir():
         if config is not None or use_ema:
             option = "config" if config is not None else "use_ema"
@@ -77,6 +79,12 @@ def load(
 def relative(variant: str) -> Path:
     """The folder of the embedded model's relative for "inpainting", "depth" or "upscaling", whether it is there or not."""
     return EMBEDDED.with_name(f"embedded-{variant}")
+
+
+def _embedded(name: str | Path) -> Path | None:
+    """The folder of a model that comes along, by its name, unless something here is called so."""
+    variants = [variant for variant in VARIANTS if str(name) == f"embedded-{variant}" and shipped(variant)]
+    return None if not variants or Path(name).exists() else relative(variants[0])
 
 
 def shipped(variant: str) -> bool:

@@ -99,7 +99,7 @@ def run(args: Arguments) -> int:
     with said_if_slow(tr("loading the model ...", "モデルを読み込んでいます ..."), args.quiet):
         from ..loading import load
 
-        pipe = load(args.model, device=args.device, **options_safety.loading(args))
+        pipe = load(options_editing.model(args), device=args.device, **options_safety.loading(args))
     plan = Plan(pipe, prompt, args, _given(args), cache(lambda original: _mask(pipe, original, args)))
     notes = [*pipe.notes(plan.recipes), *pipe.afterwards().notes, *options_large.notes(args)]
     if not args.quiet:

@@ -44,6 +44,12 @@ def add_arguments(parser: Parser) -> None:
     add("--noise-level", type=int, metavar="N", help=tr("for an upscaling model", "拡大用モデルのノイズレベル"))
 
 
+def model(args: Arguments) -> str | None:
+    """The model to draw with: the one that is named, or the embedded one that can do what is asked."""
+    depth = args.depth is not None or args.save_depth
+    return args.model or ("embedded-depth" if depth and args.image is not None else None)
+
+
 def given(args: Arguments) -> dict[str, object]:
     """What the options say, by the names of `Pipeline.__call__`; all but the pictures. Raises KakusanError on options without --image."""
     if args.image is None:

@@ -53,10 +53,10 @@ def given(args: Arguments) -> dict[str, object]:
 
 def notes(args: Arguments) -> list[str]:
     """What to tell the user before anything is drawn."""
-    from ..loading import relative
+    from ..loading import shipped
     from ..upscaling import no_model
 
-    there = args.upscale_method is not None or (relative("upscaling") / "model_index.json").exists()
+    there = args.upscale_method is not None or shipped("upscaling")
     return [no_model()] if args.upscale and not there else []
 
 
