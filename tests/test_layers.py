@@ -11,7 +11,7 @@ LEVELS = (
     {"models", "samplers", "prompts"},
     {"denoiser", "guidance", "masking", "tiles", "windows", "formats", "run", "glimpse", "animation"},
     {"tasks", "engine", "networks", "safety"},
-    {"likeness", "upscaling"},
+    {"likeness", "upscaling", "memory"},
     {"result"},
     {"pipeline", "data"},
     {"loading"},

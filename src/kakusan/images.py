@@ -1,7 +1,8 @@
 """Pictures: to and from tensors, in grids, and as files that say how they were made, and that a model made them.
 
 PNG and WebP files keep every pixel as it is; JPEG files come close. What is said in them: the text `parameters`, as AUTOMATIC1111's
-web UI writes it (in PNG as text, else as EXIF's UserComment), and IPTC's DigitalSourceType, as XMP.
+web UI writes it (in PNG as text, else as EXIF's UserComment); IPTC's DigitalSourceType, as XMP; and `record`, all of it in our own
+words (`memory.record`; in PNG as the text `kakusan`, else as XMP).
 
 A tensor is 3 h w, -1 to 1; a picture is a PIL image, RGB, 0 to 255. Torch and PIL are imported where they are used.
 """
@@ -14,6 +15,7 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
+from html import escape
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -37,13 +39,14 @@ SOURCE = re.compile(r"DigitalSourceType[\s>=\"']*" + re.escape(SOURCES) + r"(\w+
 XMP_PNG = "XML:com.adobe.xmp"
 XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
-<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">
+<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+ xmlns:kakusan="urn:kakusan:record">
 <xmp:CreatorTool>kakusan</xmp:CreatorTool>
-<Iptc4xmpExt:DigitalSourceType>{source}</Iptc4xmpExt:DigitalSourceType>
-</rdf:Description></rdf:RDF></x:xmpmeta>
+{said}</rdf:Description></rdf:RDF></x:xmpmeta>
 <?xpacket end="w"?>"""
+RECORD_PNG, RECORD_XMP = "kakusan", "kakusan:record"
 EXIF, USER_COMMENT = 0x8769, 0x9286
-UNICODE, ASCII = b"UNICODE\0", b"ASCII\0\0\0"
+UNICODE, ASCII, UNDEFINED = b"UNICODE\0", b"ASCII\0\0\0", b"\0" * 8
 
 
 def to_pil(image: Tensor) -> Image:
@@ -84,12 +87,14 @@ def grid(pictures: Sequence[Image], columns: int | None = None) -> Image:
     return sheet
 
 
-def save_next(picture: Image, folder: Path, stem: str, parameters: str = "", kind: Kind = "png", source: str = "") -> Path:
+def save_next(
+    picture: Image, folder: Path, stem: str, parameters: str = "", kind: Kind = "png", source: str = "", record: str = ""
+) -> Path:
     """Write a picture under the folder's next free number, also while other processes do the same; returns its path."""
     while True:
         path = next_path(folder, stem, kind)
         try:
-            save_picture(picture, path, parameters, source)
+            save_picture(picture, path, parameters, source, record)
         except FileExistsError:
             continue
         return path
@@ -111,10 +116,10 @@ def save_png(picture: Image, path: Path, parameters: str = "", source: str = "")
     save_bytes(png_bytes(picture, parameters, source), path)
 
 
-def save_picture(picture: Image, path: Path, parameters: str = "", source: str = "") -> None:
+def save_picture(picture: Image, path: Path, parameters: str = "", source: str = "", record: str = "") -> None:
     """Write a picture in the format that the path's ending names, whole or not at all, never over another file.
 
-    source: `DRAWN` or `COMPOSITE`; "" says nothing. The folder is made if need be.
+    source: `DRAWN` or `COMPOSITE`; record: see above; "" says nothing. The folder is made if need be.
     Raises FileExistsError if the path is taken, FileError if it cannot be written.
     """
     kind = KINDS.get(path.suffix.lower())
@@ -122,7 +127,7 @@ def save_picture(picture: Image, path: Path, parameters: str = "", source: str =
         known = ", ".join(SUFFIXES.values())
         raise FileError(f"{path}: unknown ending; pictures are saved as {known}", f"{path}: 拡張子は {known} のどれかにしてください")
     try:
-        data = picture_bytes(picture, kind, parameters, source)
+        data = picture_bytes(picture, kind, parameters, source, record)
     except ValueError as error:
         raise FileError(
             f"{path}: its parameters are too long for this format ({error}); save it as PNG",
@@ -150,21 +155,21 @@ def save_bytes(data: bytes, path: Path) -> None:
         raise _unwritable(path, error) from error
 
 
-def picture_bytes(picture: Image, kind: Kind, parameters: str = "", source: str = "") -> bytes:
+def picture_bytes(picture: Image, kind: Kind, parameters: str = "", source: str = "", record: str = "") -> bytes:
     """A picture as the bytes of a file of that kind. Raises ValueError if the format has no room for so long a text."""
     if kind == "png":
-        return png_bytes(picture, parameters, source)
+        return png_bytes(picture, parameters, source, record)
     options: dict[str, object] = {"quality": JPEG_QUALITY, "subsampling": 0} if kind == "jpeg" else {"lossless": True}
     if parameters:
         options["exif"] = _exif(_mended(parameters))
-    if source:
-        options["xmp"] = XMP.format(source=SOURCES + source).encode()
+    if source or record:
+        options["xmp"] = _xmp(source, record).encode()
     buffer = BytesIO()
     picture.convert("RGB").save(buffer, kind.upper(), **options)
     return buffer.getvalue()
 
 
-def png_bytes(picture: Image, parameters: str = "", source: str = "") -> bytes:
+def png_bytes(picture: Image, parameters: str = "", source: str = "", record: str = "") -> bytes:
     """A picture as the bytes of a PNG file; `parameters` is the text other programs look for.
 
     It becomes a tEXt chunk if Latin-1 can hold it, else iTXt. Zero bytes and halves of surrogate pairs, which neither can hold,
@@ -175,11 +180,20 @@ def png_bytes(picture: Image, parameters: str = "", source: str = "") -> bytes:
     info = PngInfo()
     if parameters:
         info.add_text("parameters", _mended(parameters))
+    if record:
+        info.add_itxt(RECORD_PNG, _mended(record))
     if source:
-        info.add_itxt(XMP_PNG, XMP.format(source=SOURCES + source))
+        info.add_itxt(XMP_PNG, _xmp(source))
     buffer = BytesIO()
     picture.save(buffer, "PNG", pnginfo=info)
     return buffer.getvalue()
+
+
+def _xmp(source: str, record: str = "") -> str:
+    said = f"<Iptc4xmpExt:DigitalSourceType>{SOURCES}{source}</Iptc4xmpExt:DigitalSourceType>\n" if source else ""
+    if record:
+        said += f"<{RECORD_XMP}>{escape(_mended(record), quote=False)}</{RECORD_XMP}>\n"
+    return XMP.format(said=said)
 
 
 def _mended(text: str) -> str:
@@ -217,7 +231,7 @@ def read_picture(path: Path) -> Said:
             picture.load()  # text may follow the pixels
             xmp = picture.info.get(XMP_PNG, picture.info.get("xmp", ""))
             found = SOURCE.search(xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else str(xmp))
-            text = str(picture.info.get("parameters", "")) or _comment(picture.getexif().get_ifd(EXIF).get(USER_COMMENT, b""))
+            text = str(picture.info.get("parameters", "")) or comment_text(picture.getexif().get_ifd(EXIF).get(USER_COMMENT, b""))
             return Said(picture.convert("RGB"), text, found[1] if found else "")
     except FileNotFoundError as error:
         raise FileError(f"{path}: no such file; check the path", f"{path}: ファイルがありません。パスを確かめてください") from error
@@ -225,14 +239,14 @@ def read_picture(path: Path) -> Said:
         raise FileError(f"{path}: not a picture that can be read, or damaged", f"{path}: 画像として読めないか、壊れています") from error
 
 
-def _comment(value: object) -> str:
+def comment_text(value: object) -> str:
     """The text of a UserComment, whose first eight bytes name its encoding. UTF-16 is found in both orders of bytes."""
     if not isinstance(value, bytes):
         return value if isinstance(value, str) else ""
     if value.startswith(UNICODE):
         texts = [value[len(UNICODE) :].decode(order, "replace") for order in ("utf-16-be", "utf-16-le")]
         return max(texts, key=lambda text: sum(character.isascii() for character in text)).rstrip("\0")
-    return value[len(ASCII) :].decode("utf-8", "replace").rstrip("\0")
+    return value.removeprefix(ASCII).removeprefix(UNDEFINED).decode("utf-8", "replace").rstrip("\0")  # some name no encoding
 
 
 def check_writable(folder: Path) -> None:
