@@ -10,6 +10,7 @@ from torch import Tensor
 from kakusan.engine import Engine
 from kakusan.run import run
 from kakusan.spans import spans, windows
+from kakusan.tasks.conditions import of_tokens
 from kakusan.tasks.img2img import Img2Img, img2img
 from kakusan.tasks.txt2img import Txt2Img, txt2img
 from kakusan.types import Cond, Task, Work
@@ -21,7 +22,7 @@ MODEL = both(beside=0)
 
 
 def drawing(shape: tuple[int, int, int] = (4, 8, 24), sampler: str = "dpmpp_2m", seed: int = 3) -> Task:
-    return txt2img(Txt2Img(IDS, NEGATIVE, shape, sampler, MODEL.how().sigmas, SCALE, seed))
+    return txt2img(Txt2Img(of_tokens(IDS, NEGATIVE), shape, sampler, MODEL.how().sigmas, SCALE, seed))
 
 
 def pointwise(x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:

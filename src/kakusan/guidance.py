@@ -5,6 +5,8 @@ what the sampler returns. n images, c channels, h w height and width of a latent
 """
 
 import math
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,18 +34,48 @@ def guided(
     al. 2024, https://arxiv.org/abs/2406.08070), which step along the unguided prediction, then step along the only one.
     Raises KakusanError if rescale is not from 0 to 1 or the interval is empty.
     """
+    return composed(sampler, lambda evaluation: Composed((cond,), (1.0,), uncond), scale, rescale, interval, prediction)
+
+
+class Composed(NamedTuple):
+    """What the network is told at one evaluation: prompts with their weights, and what to lead away from."""
+
+    conds: tuple[Cond, ...]
+    weights: tuple[float, ...]
+    uncond: Cond
+
+
+def composed(
+    sampler: Sampler,
+    told: Callable[[int], Composed],
+    scale: float,
+    rescale: float = 0.0,
+    interval: tuple[float, float] = (0.0, math.inf),
+    prediction: str = "epsilon",
+) -> Guided:
+    """`guided` by several prompts at once, which may change while the picture is drawn: uncond + sum of w scale (cond - uncond).
+
+    Liu et al. 2022, "Compositional Visual Generation with Composable Diffusion Models", equation 11, https://arxiv.org/abs/2206.01714.
+    told: what holds at an evaluation, by its number from 0. Where there is no guidance the scale is 1; the unguided row is then asked
+    for only if the weights do not sum to 1. The contrast that `rescale` goes back to is that at scale 1.
+    """
     _check(scale, rescale, interval)
     try:
         x, sigma = next(sampler)
+        evaluation = 0
         while True:
-            if scale == 1 or not interval[0] < sigma <= interval[1]:
-                (c,) = yield Rows(x, sigma, (cond,))
-                answer = Prediction(c)
+            conds, weights, uncond = told(evaluation)
+            here = scale if interval[0] < sigma <= interval[1] else 1.0
+            if here == 1 and sum(weights) == 1:
+                rows = yield Rows(x, sigma, conds)
+                answer = Prediction(rows[0] if weights == (1.0,) else _sum(weights, rows))
             else:
-                c, u = yield Rows(x, sigma, (cond, uncond))
-                denoised = u + scale * (c - u)  # n c h w
-                answer = Prediction(rescaled(denoised, c, x, sigma, rescale, prediction) if rescale else denoised, u)
+                *rows, u = yield Rows(x, sigma, (*conds, uncond))
+                c = rows[0] if weights == (1.0,) else u + _sum(weights, [c - u for c in rows])  # n c h w
+                denoised = u + here * (c - u)
+                answer = Prediction(rescaled(denoised, c, x, sigma, rescale, prediction) if rescale and here != 1 else denoised, u)
             x, sigma = sampler.send(answer)
+            evaluation += 1
     except StopIteration as stop:
         result: Tensor = stop.value
         return result
@@ -61,17 +93,27 @@ def rescaled(denoised: Tensor, cond: Tensor, x: Tensor, sigma: float, rescale: f
     return origin + p * (rescale * ratio + 1 - rescale)
 
 
-def of_unet(sampler: Guided) -> Task:
-    """A guided sampler as a task: each question is one Work for the U-Net, one row (x (c h w), sigma, cond) an image and condition."""
+def of_unet(sampler: Guided, ahead: "Mapping[int, Callable[[], Generator[Work, list[Tensor], None]]] | None" = None) -> Task:
+    """A guided sampler as a task: each question is one Work for the U-Net, one row (x (c h w), sigma, cond) an image and condition.
+
+    ahead: other work, to be done once the U-Net has answered so many times, before the sampler hears of it.
+    """
     try:
         x, sigma, conds = next(sampler)
+        answered = 0
         while True:
             reply = yield Work("unet", [(image, sigma, cond) for cond in conds for image in x])  # k n rows of c h w
-            n = len(x)
+            n, answered = len(x), answered + 1
+            if ahead and answered in ahead:
+                yield from ahead[answered]()
             x, sigma, conds = sampler.send([torch.stack(reply[i : i + n]) for i in range(0, len(reply), n)])
     except StopIteration as stop:
         result: Tensor = stop.value
         return result
+
+
+def _sum(weights: Sequence[float], parts: Sequence[Tensor]) -> Tensor:
+    return torch.stack([weight * part for weight, part in zip(weights, parts, strict=True)]).sum(0)
 
 
 def _deviation(p: Tensor) -> Tensor:

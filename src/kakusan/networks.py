@@ -16,15 +16,17 @@ from torch import Tensor, nn
 from .denoiser import Denoiser
 from .formats.model import Model
 from .models.autoencoder import Autoencoder
+from .models.clip_text import ClipText, Given
 from .models.tileable import AXES, tileable, wrapped
 from .tiles import Tiled
-from .types import Cond
+from .types import Cond, Reading
 from .windows import AT
 
 ROWS, PIXELS = 16, 16 * 64 * 64
 """Rows that the U-Net is given at once, whatever their size; latent pixels in a part of a call with more rows."""
 MARGIN = 16
 """Latent pixels that are added round an endless picture which is coded in tiles."""
+USUALLY = Reading()
 WIDER = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 
 
@@ -37,11 +39,7 @@ def networks(model: Model, denoiser: Denoiser) -> dict[str, Callable[..., Tensor
     device = first.device
     painter, coder = Rescued(model.unet, first.dtype), Rescued(model.autoencoder, first.dtype)
 
-    def text(ids: Tensor) -> Tensor:  # n l -> n l d
-        states: Tensor = model.text(ids.to(device))
-        return states.float().cpu()
-
-    found: dict[str, Callable[..., Tensor]] = {"text": text}
+    found: dict[str, Callable[..., Tensor]] = {"text": _text(model.text, device)}
     for axes in ("", *AXES):
         end = AT + axes if axes else ""
         found["unet" + end] = _unet(model, denoiser, painter, axes)
@@ -70,6 +68,28 @@ class Rescued:
         return out
 
 
+def _text(network: ClipText, device: torch.device) -> Callable[..., Tensor]:
+    """States (n l d) of token ids (n l). A prompt of more rows than an engine would put together is read in parts."""
+
+    def text(ids: Tensor, how: Reading = USUALLY) -> Tensor:
+        if len(ids) > ROWS:
+            parts = (slice(i, i + ROWS) for i in range(0, len(ids), ROWS))
+            return torch.cat([text(ids[rows], _some(how, rows)) for rows in parts])
+        skips = torch.zeros(len(ids), dtype=torch.int64) if how.skip is None else how.skip
+        states = torch.empty(*ids.shape, network.config.width)
+        for skip in set(skips.tolist()):
+            own = _some(how, skips == skip, device)
+            given = None if own.placed is None or own.vectors is None else Given(own.placed, own.vectors)
+            states[skips == skip] = network.states(ids[skips == skip].to(device), skip, own.seen, given).float().cpu()
+        return states
+
+    return text
+
+
+def _some(how: Reading, rows: slice | Tensor, device: torch.device | str = "cpu") -> Reading:
+    return Reading(*(None if column is None else column[rows].to(device) for column in how))
+
+
 def _unet(model: Model, denoiser: Denoiser, rescued: Rescued, axes: str) -> Callable[[Tensor, Tensor, Cond], Tensor]:
     """Clean latents (n c h w). Work of more rows than an engine would put together, as windows make it, is run in parts."""
     device = next(model.unet.parameters()).device
@@ -88,7 +108,7 @@ def _unet(model: Model, denoiser: Denoiser, rescued: Rescued, axes: str) -> Call
             columns = (torch.split(column, rows) for column in (x, sigma, *(part for part in cond if part is not None)))
             kept = [part is not None for part in cond]
             return torch.cat([unet(x, sigma, _cond(kept, parts)) for x, sigma, *parts in zip(*columns, strict=True)])
-        context, beside, label = (None if part is None else part.to(device) for part in cond)
+        context, beside, label = (None if part is None else part.to(device) for part in cond[:3])
 
         def run(dtype: torch.dtype) -> Tensor:
             own().dtype = dtype

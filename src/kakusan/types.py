@@ -1,6 +1,6 @@
 """The words every part of kakusan shares.
 
-n images, c channels, h w height and width of a latent, l text tokens, d width of a text state.
+n images, c channels, h w height and width of a latent, l text tokens, d width of a text state, K adapters.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -39,6 +39,17 @@ class Cond(NamedTuple):
     context: Tensor  # l d: the text encoder's states
     beside: Tensor | None = None  # c h w: channels the network sees beside x: mask and masked latent, depth, or a small picture
     label: Tensor | None = None  # (): the noise level of the small picture, for the x4 upscaler
+    adapters: Tensor | None = None  # K: how much of each low-rank adapter
+
+
+class Reading(NamedTuple):
+    """How the text encoder reads a row, where that is not as usual."""
+
+    skip: Tensor | None = None  # (): layers left out at the end
+    seen: Tensor | None = None  # l: the tokens that the others may look at
+    placed: Tensor | None = None  # l: the places of token embeddings of their own
+    vectors: Tensor | None = None  # l d: these
+    adapters: Tensor | None = None  # K: how much of each low-rank adapter
 
 
 class Rows(NamedTuple):

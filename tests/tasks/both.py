@@ -15,6 +15,7 @@ from kakusan.models.unet import UNetConfig
 from kakusan.pipeline import Pipeline
 from kakusan.prompts.tokenizer import Tokenizer, byte_tokens
 from kakusan.schedules import NoiseSchedule, sigmas_for
+from kakusan.tasks.conditions import of_tokens
 from kakusan.tasks.drawing import Drawing
 from models.peers import autoencoders, unets
 
@@ -35,7 +36,7 @@ class Both:
     def how(self, sampler: str = "ddim", steps: int = STEPS, strength: float = 1.0) -> Drawing:
         levels = sigmas_for(self.model.schedule, "leading", steps)
         levels = (*levels[:-1], self.model.schedule.sigma_final)
-        return Drawing(IDS, NEGATIVE, sampler, levels[steps - min(int(steps * strength), steps) :], SCALE)
+        return Drawing(of_tokens(IDS, NEGATIVE), sampler, levels[steps - min(int(steps * strength), steps) :], SCALE)
 
 
 def both(beside: int, factor_levels: int = 3, labels: int = 0, out: int = 4) -> Both:

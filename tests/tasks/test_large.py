@@ -9,6 +9,7 @@ from kakusan.images import to_tensor
 from kakusan.pipeline import Pipeline, Step
 from kakusan.run import run
 from kakusan.schedules import strength
+from kakusan.tasks.conditions import of_tokens
 from kakusan.tasks.hires import TwoPasses, hires, lanczos
 from kakusan.tasks.img2img import Img2Img, img2img
 from kakusan.tasks.large import PLAIN, Large, asked, first_size, sized
@@ -24,7 +25,7 @@ def test_the_second_pass_is_image_to_image_of_the_first() -> None:
     """With noise of its own: here the one that image to image would draw is put in its place."""
     model = both(beside=0)
     levels = model.how().sigmas
-    first = Txt2Img(IDS, NEGATIVE, (4, 8, 8), "ddim", levels, SCALE, 3)
+    first = Txt2Img(of_tokens(IDS, NEGATIVE), (4, 8, 8), "ddim", levels, SCALE, 3)
     tail = strength(levels, 0.5)
     small = run(txt2img(first), model.networks)
     found = run(hires(TwoPasses(first, (16, 24), 4, tail, "pixels")), model.networks)
@@ -50,7 +51,7 @@ def test_the_latent_is_made_larger_without_a_detour() -> None:
     networks = {
         name: lambda *given, name=name, call=call: (asked_for.append(name), call(*given))[1] for name, call in model.networks.items()
     }
-    first = Txt2Img(IDS, NEGATIVE, (4, 8, 8), "ddim", model.how().sigmas, SCALE, 3)
+    first = Txt2Img(of_tokens(IDS, NEGATIVE), (4, 8, 8), "ddim", model.how().sigmas, SCALE, 3)
     assert run(hires(TwoPasses(first, (16, 24), 4, model.how().sigmas[-3:])), networks).shape == (3, 64, 96)
     assert [name for name in asked_for if name != "unet"] == ["text", "text", "decode"]
 

@@ -13,6 +13,7 @@ from kakusan.images import to_pil
 from kakusan.noise import SeededNoise
 from kakusan.pipeline import Pipeline
 from kakusan.run import run
+from kakusan.tasks.conditions import of_tokens
 from kakusan.tasks.recipe import Recipe
 from kakusan.tasks.txt2img import Txt2Img, txt2img
 from kakusan.tasks.variations import Varied, VariedNoise, noise_of, slerp
@@ -125,7 +126,7 @@ def test_a_blend_is_the_straight_line_between_the_prompts_states(pipe: Pipeline)
     with torch.inference_mode():
         apple, pear, nothing = model.text(torch.tensor(ids))
     states = {"text": lambda rows: torch.stack([apple + 0.25 * (pear - apple), nothing])}
-    request = Txt2Img((0,), (0,), (4, 8, 8), recipe.sampler, pipe.sigmas(recipe), recipe.scale, 3)
+    request = Txt2Img(of_tokens((0,), (1,)), (4, 8, 8), recipe.sampler, pipe.sigmas(recipe), recipe.scale, 3)
     torch.testing.assert_close(got, run(txt2img(request), {**pipe.networks, **states}))
 
 

@@ -14,6 +14,7 @@ from kakusan.data.pictures import Chance, save_pack
 from kakusan.formats.folder import read_folder
 from kakusan.formats.model import Model
 from kakusan.schedules import sigmas_for
+from kakusan.tasks.conditions import of_tokens
 from kakusan.tasks.drawing import Drawing
 from kakusan.tasks.inpaint import Inpaint, inpaint_seeing
 from kakusan.training.card import STOP, relative_card
@@ -235,4 +236,4 @@ def test_rank_correlation_is_spearmans() -> None:
 
 def _how(model: Model) -> Drawing:
     sigmas = sigmas_for(model.schedule, "karras", 2)
-    return Drawing(tuple(model.tokenizer.padded("a cat")), tuple(model.tokenizer.padded("")), "euler", sigmas, 2.0)
+    return Drawing(of_tokens(model.tokenizer.padded("a cat"), model.tokenizer.padded("")), "euler", sigmas, 2.0)

@@ -6,6 +6,7 @@ Radford et al. 2021, section 2.4. n texts, l tokens, d width of a state, p width
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,16 @@ class ClipTextConfig:
         check_layer(self.width, self.heads, self.activation)
 
 
+class Given(NamedTuple):
+    """Token embeddings that are no words of the vocabulary, learnt by textual inversion (Gal et al. 2022).
+
+    https://arxiv.org/abs/2208.01618. places (n l): true where one stands; vectors (n l d): them, anything elsewhere.
+    """
+
+    places: Tensor
+    vectors: Tensor
+
+
 class ClipText(nn.Module):
     """Token ids to one state for each token, which knows the tokens before it; and to one feature for the text."""
 
@@ -56,22 +67,29 @@ class ClipText(nn.Module):
         """States (n l d) of token ids (n l, int64) after the last layer and the final norm."""
         return self.states(ids)
 
-    def states(self, ids: Tensor, skip: int = 0) -> Tensor:
-        """States (n l d) with the last `skip` layers left out, after the final norm. Raises ValueError on impossible shapes."""
+    def states(self, ids: Tensor, skip: int = 0, seen: Tensor | None = None, given: Given | None = None) -> Tensor:
+        """States (n l d) with the last `skip` layers left out, after the final norm; seen, given: as in `by_layer`.
+
+        Raises ValueError on impossible shapes.
+        """
         layers = self.config.layers
         if not 0 <= skip <= layers:
             raise ValueError(f"cannot skip {skip} of {layers} layers")
-        states: Tensor = self.norm(next(islice(self.by_layer(ids), layers - skip, None)))
+        states: Tensor = self.norm(next(islice(self.by_layer(ids, seen, given), layers - skip, None)))
         return states
 
-    def by_layer(self, ids: Tensor, seen: Tensor | None = None) -> Iterator[Tensor]:
+    def by_layer(self, ids: Tensor, seen: Tensor | None = None, given: Given | None = None) -> Iterator[Tensor]:
         """States (n l d) before the first layer and after each, none of them normed.
 
-        seen: which tokens (n l, true or false) the others may look at; all unless given. Raises ValueError on too many tokens.
+        seen: which tokens (n l, true or false) the others may look at; all unless given. given: token embeddings to be used instead of
+        the table's. Raises ValueError on too many tokens.
         """
         if ids.shape[1] > self.config.positions:
             raise ValueError(f"{ids.shape[1]} tokens are more than the {self.config.positions} this text tower has places for")
-        x = self.token_embedding(ids) + self.position_embedding(torch.arange(ids.shape[1], device=ids.device))  # n l d
+        x = self.token_embedding(ids)  # n l d
+        if given is not None:
+            x = torch.where(given.places[:, :, None], given.vectors.to(x), x)
+        x = x + self.position_embedding(torch.arange(ids.shape[1], device=ids.device))
         yield x
         for layer in self.layers:
             x = layer(x, causal=True, seen=seen)

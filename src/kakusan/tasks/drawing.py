@@ -4,20 +4,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import hypot
 
-import torch
 from torch import Tensor
 
 from .. import samplers
-from ..guidance import guided, of_unet
-from ..types import Cond, Noise, Sampler, Sigmas, Task, Work
+from ..guidance import composed, of_unet
+from ..types import Noise, Sampler, Sigmas, Task, Work
+from .conditions import Told, Words
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """How noise becomes a picture. ids and negative_ids: token numbers (l); scale: of guidance; options: the sampler's own."""
+    """How noise becomes a picture. words: what is drawn and avoided; scale: of guidance; options: the sampler's own."""
 
-    ids: tuple[int, ...]
-    negative_ids: tuple[int, ...]
+    words: Words
     sampler: str
     sigmas: Sigmas
     scale: float
@@ -50,8 +49,9 @@ def found(
 
     beside, label: what the network sees besides x and the words (`Cond`); around: a combinator, put between sampler and guidance.
     """
-    states = yield Work("text", [(torch.tensor(how.ids),), (torch.tensor(how.negative_ids),)])
-    cond, uncond = (Cond(state, beside, label) for state in states)
+    told = Told(how.words, beside, label)
+    yield from told.begin()
     sampler = samplers.sample(how.sampler, x[None], how.sigmas, noise, **how.options)
-    latent = yield from of_unet(guided(around(sampler) if around else sampler, cond, uncond, how.scale))
+    guided = composed(around(sampler) if around else sampler, told, how.scale)
+    latent = yield from of_unet(guided, {how.words.switch: told.turn} if how.words.switch else None)
     return latent[0] / hypot(1, how.sigmas[-1])  # schedules that stop above 0 end in the coordinates they begin in

@@ -13,7 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from ..images import to_pil, to_tensor
+from ..samplers.count import evaluations
 from ..types import Sigmas, Task, Work
+from .conditions import Words
 from .drawing import Drawing, drawn, found
 from .img2img import encoded, noised, sampled
 from .txt2img import Txt2Img
@@ -24,7 +26,7 @@ from .variations import noise_of
 class TwoPasses:
     """first: the picture in the model's own size; size: of the second pass's latent (h w); sigmas: the levels its strength leaves.
 
-    what: is made larger, the latent, bilinearly, or the pixels, by Lanczos.
+    words: of the second pass, those of the first unless given. what: is made larger, the latent, bilinearly, or the pixels, by Lanczos.
     """
 
     first: Txt2Img
@@ -32,6 +34,7 @@ class TwoPasses:
     factor: int
     sigmas: Sigmas
     what: Literal["latent", "pixels"] = "latent"
+    words: Words | None = None
 
 
 def hires(request: TwoPasses) -> Task:
@@ -39,7 +42,7 @@ def hires(request: TwoPasses) -> Task:
     first = request.first
     noise = noise_of(first.seed)
     start = noise.randn((1, *first.shape))[0]
-    how = Drawing(first.ids, first.negative_ids, first.sampler, first.sigmas, first.scale)
+    how = Drawing(first.words, first.sampler, first.sigmas, first.scale)
     latent = yield from found(hypot(1, first.sigmas[0]) * start, how, noise)
     if request.what == "latent":
         larger = F.interpolate(latent[None], size=request.size, mode="bilinear", align_corners=False)[0]
@@ -48,7 +51,8 @@ def hires(request: TwoPasses) -> Task:
         height, width = (side * request.factor for side in request.size)
         moments = yield from encoded(lanczos(image, width, height))
         larger = sampled(moments, noise.randn((1, *moments[0].shape))[0])
-    again = Drawing(first.ids, first.negative_ids, first.sampler, request.sigmas, first.scale)
+    words = (request.words or first.words).after(evaluations(first.sampler, first.sigmas))
+    again = Drawing(words, first.sampler, request.sigmas, first.scale)
     x = noised(larger, noise.randn((1, *larger.shape))[0], None, request.sigmas[0])
     return (yield from drawn(x, again, noise))
 

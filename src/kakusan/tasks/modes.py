@@ -11,6 +11,7 @@ from ..errors import KakusanError
 from ..formats.model import Model
 from ..types import Sigmas, Task
 from .area import Area, Frame, laid_in
+from .conditions import Vocabulary, words_of
 from .depth2img import Depth2Img, depth2img
 from .drawing import Drawing
 from .hires import TwoPasses, hires
@@ -20,7 +21,7 @@ from .large import HIRES_STRENGTH, enlarged, first_size, sized
 from .recipe import FILLS, RULES, Fill, Recipe
 from .txt2img import Txt2Img, txt2img
 from .upscale import Upscale, upscale
-from .variations import check_variation, seed_of, worded
+from .variations import check_variation, seed_of
 
 Mode = Literal["txt2img", "img2img", "inpaint", "depth2img", "upscale"]
 NEEDS: Mapping[str, Mode] = {"inpainting": "inpaint", "depth": "depth2img", "upscaling": "upscale"}
@@ -84,15 +85,18 @@ def usually(model: Model, asked: Mode, area: object) -> Usual:
     return {"strength": 1.0 if model.variant == "inpainting" else GROWN, "fill": "fill"}
 
 
-def task(model: Model, recipe: Recipe, given: Given, levels: Sigmas) -> Task:
-    """The task that draws one recipe. levels: all noise levels of the schedule, before strength takes any off."""
-    drawing = worded(_task(model, recipe, given, levels), recipe, model.tokenizer.padded(recipe.second))
+def task(model: Model, recipe: Recipe, given: Given, levels: Sigmas, vocabulary: Vocabulary | None = None) -> Task:
+    """The task that draws one recipe. levels: all noise levels of the schedule, before strength takes any off.
+
+    vocabulary: the words that are known, the tokenizer's alone unless given.
+    """
+    drawing = _task(model, recipe, given, levels, vocabulary or Vocabulary(model.tokenizer))
     drawing = enlarged(drawing, recipe.large, model.autoencoder.factor, recipe.mode == "upscale")
     return drawing if given.frame is None else laid_in(drawing, given.frame)
 
 
-def _task(model: Model, recipe: Recipe, given: Given, levels: Sigmas) -> Task:
-    ids, negative = tuple(model.tokenizer.padded(recipe.prompt)), tuple(model.tokenizer.padded(recipe.negative))
+def _task(model: Model, recipe: Recipe, given: Given, levels: Sigmas, vocabulary: Vocabulary) -> Task:
+    words = words_of(recipe, vocabulary)
     factor = model.autoencoder.factor
     seed = seed_of(recipe, factor)
     asked, image = mode(model, given), given.image
@@ -100,12 +104,13 @@ def _task(model: Model, recipe: Recipe, given: Given, levels: Sigmas) -> Task:
     if image is None:
         multiple = 2 ** (len(model.unet.config.channels) - 1)
         first = first_size(size[1], size[0], model.unet.config.sample_size, multiple)[::-1] if recipe.large.hires else size
-        words = Txt2Img(ids, negative, (model.autoencoder.config.latent_channels, *first), recipe.sampler, levels, recipe.scale, seed)
+        first_pass = Txt2Img(words, (model.autoencoder.config.latent_channels, *first), recipe.sampler, levels, recipe.scale, seed)
         if recipe.large.hires:
-            return hires(TwoPasses(words, size, factor, second_pass(recipe, levels), recipe.large.hires))
-        return txt2img(words)
+            again = words_of(recipe, vocabulary, again=True)
+            return hires(TwoPasses(first_pass, size, factor, second_pass(recipe, levels), recipe.large.hires, again))
+        return txt2img(first_pass)
     sigmas, noised_to = begun(recipe, levels)
-    how = Drawing(ids, negative, recipe.sampler, sigmas, recipe.scale)
+    how = Drawing(words, recipe.sampler, sigmas, recipe.scale)
     if asked == "inpaint" and given.mask is not None:
         request = Inpaint(image, given.mask, how, seed, factor, recipe.fill, whole=recipe.strength == 1)
         return (inpaint_seeing if model.variant == "inpainting" else inpaint)(request)

@@ -12,6 +12,7 @@ from ..samplers.names import NAMES
 from ..schedules import DESCRIPTIONS
 from .area import WHOLE, Area
 from .large import PLAIN, Large
+from .wording import USUALLY, Wording
 
 NEGATIVE = "Negative prompt:"
 SETTING = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
@@ -37,6 +38,7 @@ class Recipe:
     picture gets; area: how the mask was used; large: windows, passes, endlessness.
     variation_strength: from 0, `seed`, to 1, `variation_seed`; seed_width, seed_height: whose noise is meant, 0 is the picture's own.
     second: a second prompt, which is `blend` (0 to 1) of the words, or follows the first after `switch` evaluations of the U-Net.
+    wording: how all of them are read.
     """
 
     prompt: str
@@ -67,6 +69,7 @@ class Recipe:
     second: str = ""
     blend: float = 0.0
     switch: int = 0
+    wording: Wording = USUALLY
 
     @classmethod
     def defaults(cls, settings: Mapping[str, object], size: int) -> "Recipe":
@@ -122,6 +125,7 @@ class Recipe:
             rule=next((rule for rule in RULES if rule == settings.get("Strength rule")), "diffusers"),
             area=_area(settings),
             large=Large.of_settings(settings),
+            wording=Wording.of_settings(settings),
             **_variation(settings),
         )
 
@@ -136,6 +140,7 @@ class Recipe:
             "Model hash": self.model_hash,
             "Model": self.model,
             **self._varied(),
+            **self.wording.settings(),
             **self.large.settings(),
             "Version": self.version,
             **self._beginning(),

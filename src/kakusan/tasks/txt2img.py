@@ -4,16 +4,16 @@ from dataclasses import dataclass
 from math import hypot
 
 from ..types import Sigmas, Task
+from .conditions import Words
 from .drawing import Drawing, drawn
 from .variations import Seed, noise_of
 
 
 @dataclass(frozen=True)
 class Txt2Img:
-    """One picture to be made. ids and negative_ids: token numbers (l); shape: of the latent (c h w); scale: of guidance."""
+    """One picture to be made. words: what is drawn and avoided; shape: of the latent (c h w); scale: of guidance."""
 
-    ids: tuple[int, ...]
-    negative_ids: tuple[int, ...]
+    words: Words
     shape: tuple[int, int, int]
     sampler: str
     sigmas: Sigmas
@@ -26,5 +26,5 @@ def txt2img(request: Txt2Img) -> Task:
     noise = noise_of(request.seed)
     (start,) = noise.randn((1, *request.shape))
     x = hypot(1, request.sigmas[0]) * start  # variance-preserving start: x / hypot is a unit normal
-    how = Drawing(request.ids, request.negative_ids, request.sampler, request.sigmas, request.scale)
+    how = Drawing(request.words, request.sampler, request.sigmas, request.scale)
     return (yield from drawn(x, how, noise))

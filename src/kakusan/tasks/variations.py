@@ -1,18 +1,16 @@
-"""Variations of a picture: noise between two seeds, words between two prompts, another prompt from some step on.
+"""Variations of a picture: noise between two seeds, number for number AUTOMATIC1111's.
 
-The seeds' part is AUTOMATIC1111's, number for number. c channels, h w height and width of a latent, l tokens, d width of a state.
+Words between two prompts, and another prompt from some step on: `conditions.Words`. c channels, h w height and width of a latent.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import KakusanError
 from ..noise import SeededNoise
-from ..types import Task, Work
 from .recipe import Recipe
 
 
@@ -97,59 +95,6 @@ def numbered(recipe: Recipe, i: int) -> Recipe:
     if recipe.variation_strength:
         return replace(recipe, variation_seed=recipe.variation_seed + i)
     return replace(recipe, seed=recipe.seed + i)
-
-
-def worded(task: Task, recipe: Recipe, second: Sequence[int]) -> Task:
-    """The task with a recipe's second prompt, if it has one. second: its token numbers (l)."""
-    if not recipe.second:
-        return task
-    ids = torch.tensor(second)
-    return forked(task, ids, recipe.switch) if recipe.switch else blended(task, ids, recipe.blend)
-
-
-def blended(task: Task, second: Tensor, amount: float) -> Task:
-    """A task whose prompt's states are `amount` (0 to 1) of the way to those of another prompt, token by token. second: ids (l)."""
-    try:
-        work = next(task)
-        while True:
-            if work.model != "text":
-                work = task.send((yield work))
-                continue
-            *states, other = yield Work("text", [*work.rows, (second,)])
-            work = task.send([torch.lerp(states[0], other, amount), *states[1:]])
-    except StopIteration as stop:
-        result: Tensor = stop.value
-        return result
-
-
-def forked(task: Task, second: Tensor, after: int) -> Task:
-    """A task that goes on under another prompt after so many evaluations of the U-Net. second: ids (l).
-
-    Until then it asks for just what the task itself asks for, so `engine.replay` takes it there from the task's record.
-    """
-    seen, context = 0, None
-    prompts: list[Tensor] = []  # the very tensors that stand for the prompt: the negative prompt may have equal ones
-    try:
-        work = next(task)
-        while True:
-            if work.model == "unet" and seen >= after:
-                if context is None:
-                    (context,) = yield Work("text", [(second,)])
-                work = Work("unet", [_told(row, prompts, context) for row in work.rows])
-            reply = yield work
-            seen += work.model == "unet"
-            if work.model == "text":
-                prompts.append(reply[0])
-            work = task.send(reply)
-    except StopIteration as stop:
-        result: Tensor = stop.value
-        return result
-
-
-def _told(row: tuple[Any, ...], prompts: Sequence[Tensor], context: Tensor) -> tuple[Any, ...]:
-    """A row of the U-Net's with another prompt, if it is one with the prompt and not one without."""
-    x, sigma, cond = row
-    return (x, sigma, cond._replace(context=context) if any(cond.context is prompt for prompt in prompts) else cond)
 
 
 def check_variation(recipe: Recipe, factor: int) -> None:

@@ -13,6 +13,7 @@ from ...engine import Engine, Job
 from ...errors import FileError, KakusanError
 from ...pipeline import Pipeline, Step
 from ...samplers.count import evaluations
+from ...tasks.conditions import of_tokens
 from ...tasks.drawing import Drawing, drawn
 from .denoiser import LogAlphaDenoiser
 from .levels import Walk
@@ -67,7 +68,7 @@ class Batches:
 
     def _drawing(self, prompt: str) -> Drawing:
         padded = self.pipe.model.tokenizer.padded
-        return Drawing(tuple(padded(prompt)), tuple(padded("")), self.walk.sampler, self.walk.sigmas, self.scale, self.walk.options)
+        return Drawing(of_tokens(padded(prompt), padded("")), self.walk.sampler, self.walk.sigmas, self.scale, self.walk.options)
 
 
 def prompts(args: Namespace) -> tuple[tuple[str, ...], ...]:
