@@ -14,9 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .denoiser import Denoiser
+from .formats.loras import Loras
 from .formats.model import Model
 from .models.autoencoder import Autoencoder
 from .models.clip_text import ClipText, Given
+from .models.lora import Adapters
 from .models.tileable import AXES, tileable, wrapped
 from .tiles import Tiled
 from .types import Cond, Reading
@@ -30,19 +32,20 @@ USUALLY = Reading()
 WIDER = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 
 
-def networks(model: Model, denoiser: Denoiser) -> dict[str, Callable[..., Tensor]]:
+def networks(model: Model, denoiser: Denoiser, loras: Loras | None = None) -> dict[str, Callable[..., Tensor]]:
     """text, unet, decode and encode; depth, if the model has a network for it. denoiser: how the U-Net's timesteps are read.
 
+    loras: what the scales of `Cond.adapters` and `Reading.adapters` are for; none unless given.
     "unet@x" and so on: for pictures that go on round their edge in these directions (`windows.endless`).
     """
-    first = next(model.unet.parameters())
+    first, loras = next(model.unet.parameters()), loras or Loras(model)
     device = first.device
     painter, coder = Rescued(model.unet, first.dtype), Rescued(model.autoencoder, first.dtype)
 
-    found: dict[str, Callable[..., Tensor]] = {"text": _text(model.text, device)}
+    found: dict[str, Callable[..., Tensor]] = {"text": _text(model.text, loras.text, device)}
     for axes in ("", *AXES):
         end = AT + axes if axes else ""
-        found["unet" + end] = _unet(model, denoiser, painter, axes)
+        found["unet" + end] = _unet(model, loras.unet, denoiser, painter, axes)
         found["decode" + end], found["encode" + end] = _coders(model, coder, axes)
     if model.depth is not None:
         found["depth"] = _depth(model.depth, Rescued(model.depth, first.dtype), device)
@@ -68,7 +71,7 @@ class Rescued:
         return out
 
 
-def _text(network: ClipText, device: torch.device) -> Callable[..., Tensor]:
+def _text(network: ClipText, adapters: Adapters, device: torch.device) -> Callable[..., Tensor]:
     """States (n l d) of token ids (n l). A prompt of more rows than an engine would put together is read in parts."""
 
     def text(ids: Tensor, how: Reading = USUALLY) -> Tensor:
@@ -80,7 +83,8 @@ def _text(network: ClipText, device: torch.device) -> Callable[..., Tensor]:
         for skip in set(skips.tolist()):
             own = _some(how, skips == skip, device)
             given = None if own.placed is None or own.vectors is None else Given(own.placed, own.vectors)
-            states[skips == skip] = network.states(ids[skips == skip].to(device), skip, own.seen, given).float().cpu()
+            with adapters.applied(network, own.adapters):
+                states[skips == skip] = network.states(ids[skips == skip].to(device), skip, own.seen, given).float().cpu()
         return states
 
     return text
@@ -90,7 +94,7 @@ def _some(how: Reading, rows: slice | Tensor, device: torch.device | str = "cpu"
     return Reading(*(None if column is None else column[rows].to(device) for column in how))
 
 
-def _unet(model: Model, denoiser: Denoiser, rescued: Rescued, axes: str) -> Callable[[Tensor, Tensor, Cond], Tensor]:
+def _unet(model: Model, adapters: Adapters, denoiser: Denoiser, rescued: Rescued, axes: str) -> Callable[[Tensor, Tensor, Cond], Tensor]:
     """Clean latents (n c h w). Work of more rows than an engine would put together, as windows make it, is run in parts."""
     device = next(model.unet.parameters()).device
 
@@ -114,7 +118,8 @@ def _unet(model: Model, denoiser: Denoiser, rescued: Rescued, axes: str) -> Call
             own().dtype = dtype
             return own()(x.to(device), sigma.to(device), context, label, beside)  # type: ignore[arg-type]
 
-        return rescued(run).cpu()
+        with adapters.applied(model.unet, cond.adapters):
+            return rescued(run).cpu()
 
     return unet
 
