@@ -1,6 +1,8 @@
 """Prompts: what they say (`read`), and the tokens of it."""
 
+from . import a1111, comfyui, compel
 from .prompt import Dialect, Prompt, literal
+from .timelines import Steps
 
 
 def read(
@@ -12,4 +14,12 @@ def read(
     the prompt is read for that. old_timelines: stages as AUTOMATIC1111's web UI before 1.6 counted them. negative: of a negative
     prompt; there AUTOMATIC1111 knows neither AND nor tags.
     """
-    return literal(text)
+    if dialect == "plain":
+        return literal(text)
+    if dialect == "comfyui":
+        return comfyui.read(text)
+    if dialect == "compel":
+        return compel.read(text)
+    if hires_steps is None or old_timelines:
+        return a1111.read(text, Steps(steps, old=old_timelines), negative)
+    return a1111.read(text, Steps(hires_steps, before=steps, second=True), negative)
