@@ -17,8 +17,9 @@ from .errors import KakusanError
 from .formats.model import Model
 from .glimpse import Glimpse
 from .images import to_pil
-from .messages import tr
 from .networks import networks
+from .prompts.chunks import Embedding
+from .prompts.prompt import Dialect
 from .result import Result as Result
 from .result import Step as Step
 from .safety.afterwards import Afterwards, Safety, afterwards
@@ -29,11 +30,15 @@ from .schedules import sigmas_for
 from .tasks.area import WHOLE, Area
 from .tasks.beginning import Asked, Size, Sizes
 from .tasks.beginning import begun as picture_begun
+from .tasks.conditions import Vocabulary
 from .tasks.fitting import Picture, Resize, check_size, opened
 from .tasks.large import asked as large_asked
 from .tasks.modes import NOTHING, Given, begun, calls, check, fitting, mode, second_pass, task, usually
+from .tasks.prompt_notes import prompt_notes
 from .tasks.recipe import Fill, Recipe, Rule
 from .tasks.variations import numbered
+from .tasks.wording import Emphasis
+from .tasks.wording import asked as wording_asked
 from .types import Sigmas, Task
 from .upscaling import STRENGTH, chosen, no_model, resampled
 from .words import Words
@@ -53,6 +58,7 @@ class Pipeline:
         self.model, self.max_rows, self.safety, self.checker = model, max_rows, safety, checker
         self.watermark: Watermark = "off"
         self.relative: Callable[[str], Pipeline | None] = lambda variant: None
+        self.embeddings: list[Embedding] = []
         self.device = next(model.unet.parameters()).device
         self.dtype = next(model.unet.parameters()).dtype
         self.defaults = dataclasses.replace(
@@ -86,6 +92,9 @@ class Pipeline:
         window: int | bool | None = None,
         hires: bool | str | None = None,
         tileable: bool | str | None = None,
+        dialect: Dialect | None = None,
+        emphasis: Emphasis | None = None,
+        clip_skip: int | None = None,
         safety: Safety | Check | None = None,
         watermark: Watermark | None = None,
         on_step: Callable[[Step], None] | None = None,
@@ -99,6 +108,7 @@ class Pipeline:
         variation_strength: how far, 0 to 1, each picture is from `seed` to a seed of its own, from `variation_seed` on.
         window: pixels the model sees at a time, or True for its own size. hires: "latent" or "pixels", drawn in the model's own size
         first. tileable: copies fit side by side, "x", "y" or "xy". See `tasks.large`.
+        dialect: how the prompts are written; emphasis: what weights in them do; clip_skip: layers of the text encoder. See `tasks.wording`.
         safety: what is done about pictures that the safety checker flags: off, flag, blur, black; a function (pictures) -> list of
         bool is a checker itself. watermark: `safety.marks`.
         What is not given is the model's default. Raises KakusanError, in one line, on anything that cannot be done.
@@ -109,6 +119,7 @@ class Pipeline:
         options |= {"variation_seed": variation_seed, "variation_strength": variation_strength}
         options |= {"strength": strength, "rule": rule, "fill": fill, "noise_level": noise_level}
         options |= {"width": size[0], "height": size[1], "area": area, "large": large_asked(window, tileable, hires)}
+        options["wording"] = wording_asked(self.defaults.wording, dialect, emphasis, clip_skip)
         recipes = self.recipes(prompt, count, seed, options, given)
         images: dict[int, tuple[Image, Recipe, bool | None]] = {}
         for step in self.steps(recipes, given, after):
@@ -235,7 +246,11 @@ class Pipeline:
 
     def task(self, recipe: Recipe, given: Given = NOTHING) -> Task:
         """The task that draws one recipe, for any engine over `networks`. Raises KakusanError if the model cannot do it."""
-        return task(self.model, recipe, given, self.sigmas(recipe))
+        return task(self.model, recipe, given, self.sigmas(recipe), self.vocabulary(recipe))
+
+    def vocabulary(self, recipe: Recipe) -> Vocabulary:
+        """The words that a recipe may use."""
+        return Vocabulary(self.model.tokenizer, self.embeddings)
 
     @cached_property
     def networks(self) -> dict[str, Callable[..., Tensor]]:
@@ -276,13 +291,10 @@ class Pipeline:
         return Glimpse(self.networks["encode"], self.model.autoencoder.factor)
 
     def notes(self, recipes: Sequence[Recipe]) -> list[str]:
-        """What a user should know about these recipes: words that the model never met."""
-        notes = []
-        for prompt in dict.fromkeys(recipe.prompt for recipe in recipes):
-            if unknown := self.words_unknown(prompt):
-                words = ", ".join(unknown)
-                notes.append(tr(f"this model does not know: {words}", f"このモデルが知らない言葉: {words}"))
-        return notes
+        """What a user should know about these recipes: prompts read in several chunks, and words that the model never met."""
+        known = Words(self.model.settings.get("words", ()))
+        prompts = {(recipe.prompt, recipe.negative, recipe.wording): recipe for recipe in reversed(recipes)}
+        return list(dict.fromkeys(note for each in reversed(prompts.values()) for note in prompt_notes(each, self.vocabulary(each), known)))
 
     def words_unknown(self, prompt: str) -> list[str]:
         """The words of a prompt that a small model was never shown; none for a model that lists no words."""

@@ -170,6 +170,11 @@ def check(recipe: Recipe, model: Model) -> None:
             f"{recipe.mode} の strength rule が {recipe.rule!r} です。diffusers か、マスクのない画像なら compvis にしてください",
         )
     check_variation(recipe, model.autoencoder.factor)
+    if recipe.wording.clip_skip > model.text.config.layers:
+        raise KakusanError(
+            f"clip skip is {recipe.wording.clip_skip}, but this text encoder has {model.text.config.layers} layers; make it smaller",
+            f"clip skip が {recipe.wording.clip_skip} ですが、テキストエンコーダーは {model.text.config.layers} 層です。小さくしてください",
+        )
     if recipe.fill not in FILLS:
         known = ", ".join(FILLS)
         raise KakusanError(
