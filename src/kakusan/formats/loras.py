@@ -1,5 +1,6 @@
 """The LoRAs that a model has: loaded, found by their names, taken away again."""
 
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from .model import Model
 from .safetensors import SafetensorsFile
 from .source import Source
 
+UNSAYABLE = re.compile(r"[<>:,\x00-\x1f\x7f]")
+"""What a tag in a prompt, or a list of hashes, would break at."""
 PLACES = 16
 """Scales come in rows of a multiple of this many, so that requests made before and after a LoRA was loaded share calls."""
 
@@ -44,13 +47,14 @@ class Scales(NamedTuple):
 class Loras:
     """The LoRAs of one model. Its weights are never touched: pictures say how much of each they want.
 
-    folder: where LoRAs are looked for that are asked for by name and not loaded.
+    folder: where LoRAs are looked for that are asked for by name and not loaded. notes: what a user should know about those in use.
     """
 
     def __init__(self, model: Model, folder: Path = Path("loras")):
         self.model, self.folder = model, folder
         self.unet, self.text = Adapters(), Adapters()
         self.loaded: dict[str, Loaded] = {}
+        self.notes: list[str] = []
         self._numbers = 0
 
     def load(self, path: str | Path | Source, name: str | None = None) -> Loaded:
@@ -60,7 +64,7 @@ class Loras:
         """
         file = lora_file(Path(path)) if isinstance(path, str | Path) else None
         lora = read_lora(path if file is None else file, self.model)
-        called = name or (file.stem if file else "lora")
+        called = _called(name, file)
         alias = (lora.metadata or {}).get("ss_output_name", "")
         made = Loaded(called, self._numbers, lora, file, alias, short_hash(file, lora) if file else "")
         if called in self.loaded:
@@ -69,6 +73,7 @@ class Loras:
         self.text.put(made.number, lora.text)
         self._numbers += 1
         self.loaded[called] = made
+        self.notes += _strangers(made)
         return made
 
     def unload(self, name: str) -> None:
@@ -90,10 +95,12 @@ class Loras:
         if (known := _named(name, there)) is not None:
             return self.loaded[known]
         files = self.files()
-        found = _named(name, {str(file): (file.stem,) for file in files}) or _named(name, {str(file): (_alias(file),) for file in files})
+        found = _named(name, {str(file): (file.stem, _called(None, file)) for file in files})
+        found = found or _named(name, {str(file): (_alias(file),) for file in files})
         if found is None:
             raise self._unknown(name, [*self.loaded, *(file.stem for file in files)])
-        return self.load(found, Path(found).stem if Path(found).stem not in self.loaded else name)
+        taken = _called(None, Path(found)) in self.loaded  # by another file, of which this one only has the alias
+        return self.load(found, name if taken else None)
 
     def files(self) -> list[Path]:
         """The files of LoRAs in the folder and its folders."""
@@ -143,18 +150,24 @@ def short_hash(file: Path, lora: Lora | None = None) -> str:
     return content_hash(file) if file.suffix == ".safetensors" else sha256(file)[:12]
 
 
-def notes(loaded: Loaded) -> list[str]:
-    """What a user should know about a LoRA that was read."""
+def _called(name: str | None, file: Path | None) -> str:
+    """What a LoRA is kept as: a name that a tag in a prompt can say."""
+    if name is None:
+        return UNSAYABLE.sub("_", file.stem) if file else "lora"
+    if not name or UNSAYABLE.search(name):
+        raise KakusanError(
+            f"{name!r} is no name for a LoRA; leave out < > : and commas", f"{name!r} は LoRA の名前にできません。< > : と , は使えません"
+        )
+    return name
+
+
+def _strangers(loaded: Loaded) -> list[str]:
     left = loaded.lora.unmatched
     if not left:
         return []
-    few = ", ".join(left[:3]) + (", ..." if len(left) > 3 else "")
-    return [
-        tr(
-            f"LoRA {loaded.name}: {len(left)} tensors fit no layer: {few}",
-            f"LoRA {loaded.name}: どの層にも合わないテンソルが {len(left)} 個: {few}",
-        )
-    ]
+    few = ", ".join(one if one.isprintable() else ascii(one) for one in left[:3]) + (", ..." if len(left) > 3 else "")
+    en = f"LoRA {loaded.name}: {len(left)} tensors fit no layer and are left out: {few}"
+    return [tr(en, f"LoRA {loaded.name}: どの層にも合わないテンソル {len(left)} 個を省きました: {few}")]
 
 
 def _named(name: str, there: Mapping[str, tuple[str, ...]]) -> str | None:

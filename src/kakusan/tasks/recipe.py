@@ -12,6 +12,8 @@ from ..samplers.names import NAMES
 from ..schedules import DESCRIPTIONS
 from .area import WHOLE, Area
 from .large import PLAIN, Large
+from .like import OURS, Like
+from .learnt import NOTHING, Learnt
 from .wording import USUALLY, Wording
 
 NEGATIVE = "Negative prompt:"
@@ -38,7 +40,7 @@ class Recipe:
     picture gets; area: how the mask was used; large: windows, passes, endlessness.
     variation_strength: from 0, `seed`, to 1, `variation_seed`; seed_width, seed_height: whose noise is meant, 0 is the picture's own.
     second: a second prompt, which is `blend` (0 to 1) of the words, or follows the first after `switch` evaluations of the U-Net.
-    wording: how all of them are read.
+    wording: how all of them are read. learnt: LoRAs and learnt words.
     """
 
     prompt: str
@@ -70,6 +72,8 @@ class Recipe:
     blend: float = 0.0
     switch: int = 0
     wording: Wording = USUALLY
+    like: Like = OURS
+    learnt: Learnt = NOTHING
 
     @classmethod
     def defaults(cls, settings: Mapping[str, object], size: int) -> "Recipe":
@@ -126,6 +130,8 @@ class Recipe:
             area=_area(settings),
             large=Large.of_settings(settings),
             wording=Wording.of_settings(settings),
+            like=Like.of_settings(settings),
+            learnt=Learnt.of_settings(settings),
             **_variation(settings),
         )
 
@@ -141,7 +147,9 @@ class Recipe:
             "Model": self.model,
             **self._varied(),
             **self.wording.settings(),
+            **self.like.settings(),
             **self.large.settings(),
+            **self.learnt.settings(),
             "Version": self.version,
             **self._beginning(),
             "Safety": self.safety,
