@@ -5,6 +5,7 @@ import math
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,11 +15,12 @@ from . import samplers, schedules
 from .denoiser import Denoiser
 from .engine import Engine, Job
 from .errors import KakusanError
+from .formats.embedding import Embeddings
+from .formats.loras import Loras
 from .formats.model import Model
 from .glimpse import Glimpse
 from .images import to_pil
 from .networks import networks
-from .prompts.chunks import Embedding
 from .prompts.prompt import Dialect
 from .result import Result as Result
 from .result import Step as Step
@@ -33,6 +35,8 @@ from .tasks.beginning import begun as picture_begun
 from .tasks.conditions import Vocabulary
 from .tasks.fitting import Picture, Resize, check_size, opened
 from .tasks.large import asked as large_asked
+from .tasks.learnt import asked as learnt_asked
+from .tasks.learnt import scales, settled
 from .tasks.modes import NOTHING, Given, begun, calls, check, fitting, mode, second_pass, task, usually
 from .tasks.prompt_notes import prompt_notes
 from .tasks.recipe import Fill, Recipe, Rule
@@ -58,7 +62,7 @@ class Pipeline:
         self.model, self.max_rows, self.safety, self.checker = model, max_rows, safety, checker
         self.watermark: Watermark = "off"
         self.relative: Callable[[str], Pipeline | None] = lambda variant: None
-        self.embeddings: list[Embedding] = []
+        self.loras, self.embeddings = Loras(model), Embeddings(model.text.config.width)
         self.device = next(model.unet.parameters()).device
         self.dtype = next(model.unet.parameters()).dtype
         self.defaults = dataclasses.replace(
@@ -95,6 +99,7 @@ class Pipeline:
         dialect: Dialect | None = None,
         emphasis: Emphasis | None = None,
         clip_skip: int | None = None,
+        loras: Mapping[str, float | tuple[float, float]] | None = None,
         safety: Safety | Check | None = None,
         watermark: Watermark | None = None,
         on_step: Callable[[Step], None] | None = None,
@@ -109,6 +114,7 @@ class Pipeline:
         window: pixels the model sees at a time, or True for its own size. hires: "latent" or "pixels", drawn in the model's own size
         first. tileable: copies fit side by side, "x", "y" or "xy". See `tasks.large`.
         dialect: how the prompts are written; emphasis: what weights in them do; clip_skip: layers of the text encoder. See `tasks.wording`.
+        loras: strengths by name, of U-Net and text encoder alike or (U-Net, text encoder), beside those of tags in the prompt.
         safety: what is done about pictures that the safety checker flags: off, flag, blur, black; a function (pictures) -> list of
         bool is a checker itself. watermark: `safety.marks`.
         What is not given is the model's default. Raises KakusanError, in one line, on anything that cannot be done.
@@ -120,6 +126,7 @@ class Pipeline:
         options |= {"strength": strength, "rule": rule, "fill": fill, "noise_level": noise_level}
         options |= {"width": size[0], "height": size[1], "area": area, "large": large_asked(window, tileable, hires)}
         options["wording"] = wording_asked(self.defaults.wording, dialect, emphasis, clip_skip)
+        options["learnt"] = learnt_asked(loras)
         recipes = self.recipes(prompt, count, seed, options, given)
         images: dict[int, tuple[Image, Recipe, bool | None]] = {}
         for step in self.steps(recipes, given, after):
@@ -158,6 +165,24 @@ class Pipeline:
             return redrawn(strength=STRENGTH, window=True, seed=seed, on_step=on_step)
         finished = self.afterwards()(resampled(picture, by))
         return Result([finished.picture], [], [] if method else [no_model()])
+
+    def load_lora(self, path: str | Path, name: str | None = None) -> str:
+        """Make a LoRA known, to calls (`loras`) and to prompts (<lora:name:0.8>); no weight changes. Returns its name.
+
+        A LoRA in the folder `loras.folder` is known without that. Raises FileError on a file that is none for this model.
+        """
+        return self.loras.load(path, name).name
+
+    def unload_lora(self, name: str) -> None:
+        """Forget a LoRA. Raises KakusanError if there is none of that name."""
+        self.loras.unload(name)
+
+    def load_embedding(self, path: str | Path, name: str | None = None) -> str:
+        """Teach a word by textual inversion, which prompts then may use. Returns it, the file's name unless another is given.
+
+        A file in the folder `embeddings.folder` is known without that. Raises FileError on a file that is none for this model.
+        """
+        return self.embeddings.load(path, name).name
 
     def given(self, asked: Asked) -> tuple[Given, Size]:
         """The pictures a call begins with, as the model takes them, and the width and height of what it will draw.
@@ -250,7 +275,8 @@ class Pipeline:
 
     def vocabulary(self, recipe: Recipe) -> Vocabulary:
         """The words that a recipe may use."""
-        return Vocabulary(self.model.tokenizer, self.embeddings)
+        words = self.embeddings.used(recipe.prompt, recipe.negative, recipe.second)
+        return Vocabulary(self.model.tokenizer, words, scales(recipe, self.loras))
 
     @cached_property
     def networks(self) -> dict[str, Callable[..., Tensor]]:
@@ -259,7 +285,7 @@ class Pipeline:
 
     def networks_with(self, denoiser: Denoiser) -> dict[str, Callable[..., Tensor]]:
         """The same, with another reading of the U-Net's timesteps."""
-        return networks(self.model, denoiser)
+        return networks(self.model, denoiser, self.loras)
 
     def sigmas(self, recipe: Recipe) -> Sigmas:
         """The noise levels of a recipe. "leading", the model's own schedule, ends where the model's own samplers do."""
@@ -294,7 +320,8 @@ class Pipeline:
         """What a user should know about these recipes: prompts read in several chunks, and words that the model never met."""
         known = Words(self.model.settings.get("words", ()))
         prompts = {(recipe.prompt, recipe.negative, recipe.wording): recipe for recipe in reversed(recipes)}
-        return list(dict.fromkeys(note for each in reversed(prompts.values()) for note in prompt_notes(each, self.vocabulary(each), known)))
+        notes = [note for each in reversed(prompts.values()) for note in prompt_notes(each, self.vocabulary(each), known)]
+        return list(dict.fromkeys([*self.loras.notes, *notes]))
 
     def words_unknown(self, prompt: str) -> list[str]:
         """The words of a prompt that a small model was never shown; none for a model that lists no words."""
@@ -316,7 +343,7 @@ class Pipeline:
             raise KakusanError(
                 f"seed is {recipe.seed}; it must be from 0 to 2**63 - 1", f"seed が {recipe.seed} です。0 から 2**63 - 1 の間にしてください"
             )
-        return recipe
+        return settled(recipe, self.loras, self.embeddings)
 
 
 def _shown(step: Step, recipe: Recipe, after: Afterwards) -> Step:
