@@ -18,7 +18,7 @@ from kakusan.tasks.conditions import of_tokens
 from kakusan.tasks.drawing import Drawing
 from kakusan.tasks.inpaint import Inpaint, inpaint_seeing
 from kakusan.training.card import STOP, relative_card
-from kakusan.training.depth import rank_correlation
+from kakusan.training.depth import pairs_in_order, rank_correlation
 from kakusan.training.details import FACTOR, cut
 from kakusan.training.drawn import drawn
 from kakusan.training.embedded import Making, export, stages
@@ -237,3 +237,14 @@ def test_rank_correlation_is_spearmans() -> None:
 def _how(model: Model) -> Drawing:
     sigmas = sigmas_for(model.schedule, "karras", 2)
     return Drawing(of_tokens(model.tokenizer.padded("a cat"), model.tokenizer.padded("")), "euler", sigmas, 2.0)
+
+
+def test_pairs_in_order_know_no_ceiling() -> None:
+    generator = torch.Generator().manual_seed(3)
+    truth = (torch.rand(2, 9, 9, generator=generator) > 0.6).float()
+    found = truth + 0.5 * torch.rand(2, 9, 9, generator=generator)  # what is in front is in front, and all else is noise
+    assert torch.equal(pairs_in_order(found, truth), torch.ones(2))
+    assert torch.equal(pairs_in_order(-found, truth), torch.zeros(2))
+    assert torch.allclose(pairs_in_order(torch.zeros_like(found), truth), torch.full((2,), 0.5))
+    p = truth.mean((1, 2))
+    assert torch.allclose(rank_correlation(found, truth), (3 * p * (1 - p)).sqrt(), atol=1e-3)
