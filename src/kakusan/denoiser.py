@@ -9,6 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from .schedules import NoiseSchedule
+from .types import Task
+
+WHOLE = "~"
+"""Behind the name of a U-Net that is told whole timesteps: `Denoiser.rounded`."""
 
 
 class Denoiser:
@@ -59,3 +63,14 @@ class Denoiser:
         t = low + (log_sigma - table[low]) / (table[low + 1] - table[low])
         whole = t.round()
         return whole if self.rounded else torch.where((t - whole).abs() < 1e-3, whole, t)
+
+
+def told_whole(task: Task) -> Task:
+    """The task, whose U-Net is told the whole timesteps nearest to its noise levels: it asks for "unet~"."""
+    try:
+        work = next(task)
+        while True:
+            work = task.send((yield work._replace(model=work.model + WHOLE) if work.model.startswith("unet") else work))
+    except StopIteration as stop:
+        result: Tensor = stop.value
+        return result

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .denoiser import Denoiser
+from .denoiser import WHOLE, Denoiser
 from .formats.loras import Loras
 from .formats.model import Model
 from .models.autoencoder import Autoencoder
@@ -36,16 +36,19 @@ def networks(model: Model, denoiser: Denoiser, loras: Loras | None = None) -> di
     """text, unet, decode and encode; depth, if the model has a network for it. denoiser: how the U-Net's timesteps are read.
 
     loras: what the scales of `Cond.adapters` and `Reading.adapters` are for; none unless given.
-    "unet@x" and so on: for pictures that go on round their edge in these directions (`windows.endless`).
+    "unet@x" and so on: for pictures that go on round their edge in these directions (`windows.endless`); "unet~": `denoiser.told_whole`.
     """
     first, loras = next(model.unet.parameters()), loras or Loras(model)
     device = first.device
+    rounded = copy.copy(denoiser)
+    rounded.rounded = True
     painter, coder = Rescued(model.unet, first.dtype), Rescued(model.autoencoder, first.dtype)
 
     found: dict[str, Callable[..., Tensor]] = {"text": _text(model.text, loras.text, device)}
     for axes in ("", *AXES):
         end = AT + axes if axes else ""
         found["unet" + end] = _unet(model, loras.unet, denoiser, painter, axes)
+        found["unet" + end + WHOLE] = _unet(model, loras.unet, rounded, painter, axes)
         found["decode" + end], found["encode" + end] = _coders(model, coder, axes)
     if model.depth is not None:
         found["depth"] = _depth(model.depth, Rescued(model.depth, first.dtype), device)

@@ -54,6 +54,18 @@ class SeededNoise:
             raise ValueError(f"{len(self.streams)} seeds for a shape of {shape[0]} images: {tuple(shape)}")
         return torch.cat([stream.randn((1, *shape[1:])) for stream in self.streams])
 
+    def first(self, shape: Sequence[int], sigma: float) -> Tensor:
+        """What sampling from nothing starts from at level sigma: the next numbers, as strong as a clean latent with that noise."""
+        return math.hypot(1, sigma) * self.randn(shape)
+
+    def posterior(self, shape: Sequence[int]) -> Tensor:
+        """The next numbers, for a latent that is drawn from an encoder's distribution."""
+        return self.randn(shape)
+
+    def renewed(self) -> "SeededNoise":
+        """The noise of a second pass over the same picture: this one goes on."""
+        return self
+
     def state(self) -> tuple[bytes, ...]:
         """Where each image's stream stands, for a journal; `restore` goes back there."""
         return tuple(stream.state() for stream in self.streams)

@@ -37,6 +37,9 @@ from .tasks.fitting import Picture, Resize, check_size, opened
 from .tasks.large import asked as large_asked
 from .tasks.learnt import asked as learnt_asked
 from .tasks.learnt import scales, settled
+from .tasks.levels import levels as levels_like
+from .tasks.like import Like, batched, worded
+from .tasks.like import asked as like_asked
 from .tasks.modes import NOTHING, Given, begun, calls, check, fitting, mode, second_pass, task, usually
 from .tasks.prompt_notes import prompt_notes
 from .tasks.recipe import Fill, Recipe, Rule
@@ -95,6 +98,7 @@ class Pipeline:
         variation_strength: float | None = None,
         window: int | bool | None = None,
         hires: bool | str | None = None,
+        like: str | Like | None = None,
         tileable: bool | str | None = None,
         dialect: Dialect | None = None,
         emphasis: Emphasis | None = None,
@@ -114,6 +118,7 @@ class Pipeline:
         window: pixels the model sees at a time, or True for its own size. hires: "latent" or "pixels", drawn in the model's own size
         first. tileable: copies fit side by side, "x", "y" or "xy". See `tasks.large`.
         dialect: how the prompts are written; emphasis: what weights in them do; clip_skip: layers of the text encoder. See `tasks.wording`.
+        like: "a1111", "comfyui", "invokeai", "diffusers" or "compvis": that program's noise, levels and steps; or a `tasks.like.Like`.
         loras: strengths by name, of U-Net and text encoder alike or (U-Net, text encoder), beside those of tags in the prompt.
         safety: what is done about pictures that the safety checker flags: off, flag, blur, black; a function (pictures) -> list of
         bool is a checker itself. watermark: `safety.marks`.
@@ -125,7 +130,8 @@ class Pipeline:
         options |= {"variation_seed": variation_seed, "variation_strength": variation_strength}
         options |= {"strength": strength, "rule": rule, "fill": fill, "noise_level": noise_level}
         options |= {"width": size[0], "height": size[1], "area": area, "large": large_asked(window, tileable, hires)}
-        options["wording"] = wording_asked(self.defaults.wording, dialect, emphasis, clip_skip)
+        options["like"] = whose = like_asked(like)
+        options["wording"] = wording_asked(worded(whose, self.defaults.wording), dialect, emphasis, clip_skip)
         options["learnt"] = learnt_asked(loras)
         recipes = self.recipes(prompt, count, seed, options, given)
         images: dict[int, tuple[Image, Recipe, bool | None]] = {}
@@ -222,6 +228,7 @@ class Pipeline:
         options = {k: v for k, v in (given or {}).items() if v is not None}
         if options.get("variation_strength"):
             options.setdefault("variation_seed", secrets.randbelow(2**32))
+        options = batched(options, self.defaults.sampler, count)
         asked = mode(self.model, pictures)
         usual = dataclasses.replace(self.defaults, mode=asked, **usually(self.model, asked, options.get("area")))
         base = fitting(dataclasses.replace(usual, **options), self.own_size, "strength" in options)  # type: ignore[arg-type]
@@ -288,7 +295,12 @@ class Pipeline:
         return networks(self.model, denoiser, self.loras)
 
     def sigmas(self, recipe: Recipe) -> Sigmas:
-        """The noise levels of a recipe. "leading", the model's own schedule, ends where the model's own samplers do."""
+        """The noise levels of a recipe. "leading", the model's own schedule, ends where the model's own samplers do.
+
+        Like another program's, they are those that strength leaves (`tasks.levels`).
+        """
+        if recipe.like.levelled:
+            return levels_like(recipe, self.model.schedule)
         levels = sigmas_for(self.model.schedule, recipe.schedule, recipe.steps)
         return (*levels[:-1], self.model.schedule.sigma_final) if recipe.schedule == "leading" else levels
 
@@ -296,7 +308,7 @@ class Pipeline:
         """How many replies a recipe's task will get: one for each of the sampler's evaluations, and those of the other networks."""
         extra = calls(self.model, recipe, given)
         levels = self.sigmas(recipe)
-        again = evaluations(recipe.sampler, second_pass(recipe, levels)) if recipe.large.hires else 0
+        again = evaluations(recipe.sampler, second_pass(recipe, levels, self.model.schedule)) if recipe.large.hires else 0
         return extra + again + evaluations(recipe.sampler, begun(recipe, levels)[0])
 
     def preview(self, latent: Tensor, fast: bool = False) -> "Image":
@@ -331,6 +343,7 @@ class Pipeline:
         """The recipe with its names in full, once everything in it can be done. Raises KakusanError naming what cannot."""
         recipe = dataclasses.replace(recipe, sampler=samplers.named(recipe.sampler), schedule=schedules.named(recipe.schedule))
         sigmas_for(self.model.schedule, recipe.schedule, recipe.steps)
+        self.sigmas(recipe)
         factor = self.model.autoencoder.factor
         for en, ja, value in (("width", "幅", recipe.width), ("height", "高さ", recipe.height)):
             check_size(en, ja, value, factor, factor * self.multiple)

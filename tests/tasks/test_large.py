@@ -37,6 +37,8 @@ def test_the_second_pass_is_image_to_image_of_the_first() -> None:
         def randn(self, shape: tuple[int, ...]) -> torch.Tensor:
             return drawn.pop(0)[None]
 
+        posterior = randn
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("kakusan.tasks.img2img.noise_of", lambda seed: Same())
         how = model.how(strength=0.5)

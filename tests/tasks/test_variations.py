@@ -15,8 +15,9 @@ from kakusan.pipeline import Pipeline
 from kakusan.run import run
 from kakusan.tasks.conditions import of_tokens
 from kakusan.tasks.recipe import Recipe
+from kakusan.tasks.seeds import Varied, VariedNoise, slerp
 from kakusan.tasks.txt2img import Txt2Img, txt2img
-from kakusan.tasks.variations import Varied, VariedNoise, noise_of, slerp
+from kakusan.tasks.variations import noise_of
 from kakusan.types import Cond
 from peers import levels, same
 

@@ -32,7 +32,7 @@ def depth2img(request: Depth2Img) -> Task:
         (depth,) = yield Work("depth", [(request.image,)])
     noise = noise_of(request.seed)
     moments = yield from encoded(request.image)
-    latent = sampled(moments, noise.randn((1, *moments[0].shape))[0])
+    latent = sampled(moments, noise.posterior((1, *moments[0].shape))[0])
     x = noised(latent, noise.randn((1, *latent.shape))[0], request.noised_to, request.how.sigmas[0])
     return (yield from drawn(x, request.how, noise, beside=shown(depth, latent.shape[1:])))
 

@@ -20,7 +20,7 @@ class Drawing:
     sampler: str
     sigmas: Sigmas
     scale: float
-    options: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, float | str] = field(default_factory=dict)
 
 
 def drawn(

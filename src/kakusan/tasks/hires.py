@@ -5,7 +5,6 @@ AUTOMATIC1111 calls it hires fix.
 """
 
 from dataclasses import dataclass
-from math import hypot
 from typing import Literal
 
 import torch.nn.functional as F
@@ -41,18 +40,19 @@ def hires(request: TwoPasses) -> Task:
     """Draw small, make larger, draw again."""
     first = request.first
     noise = noise_of(first.seed)
-    start = noise.randn((1, *first.shape))[0]
-    how = Drawing(first.words, first.sampler, first.sigmas, first.scale)
-    latent = yield from found(hypot(1, first.sigmas[0]) * start, how, noise)
+    (start,) = noise.first((1, *first.shape), first.sigmas[0])
+    how = Drawing(first.words, first.sampler, first.sigmas, first.scale, first.options)
+    latent = yield from found(start, how, noise)
+    noise = noise.renewed()
     if request.what == "latent":
         larger = F.interpolate(latent[None], size=request.size, mode="bilinear", align_corners=False)[0]
     else:
         (image,) = yield Work("decode", [(latent,)])
         height, width = (side * request.factor for side in request.size)
         moments = yield from encoded(lanczos(image, width, height))
-        larger = sampled(moments, noise.randn((1, *moments[0].shape))[0])
+        larger = sampled(moments, noise.posterior((1, *moments[0].shape))[0])
     words = (request.words or first.words).after(evaluations(first.sampler, first.sigmas))
-    again = Drawing(words, first.sampler, request.sigmas, first.scale)
+    again = Drawing(words, first.sampler, request.sigmas, first.scale, first.options)
     x = noised(larger, noise.randn((1, *larger.shape))[0], None, request.sigmas[0])
     return (yield from drawn(x, again, noise))
 

@@ -35,7 +35,7 @@ def img2img(request: Img2Img) -> Task:
     """Encode, draw the latent from its distribution, add noise, let the sampler remove it under guidance, decode."""
     noise = noise_of(request.seed)
     moments = yield from encoded(request.image)
-    latent = sampled(moments, noise.randn((1, *moments[0].shape))[0])
+    latent = sampled(moments, noise.posterior((1, *moments[0].shape))[0])
     if request.size not in (None, tuple(latent.shape[1:])):
         latent = F.interpolate(latent[None], request.size, mode="bilinear", align_corners=False)[0]
     x = noised(latent, noise.randn((1, *latent.shape))[0], request.noised_to, request.how.sigmas[0])

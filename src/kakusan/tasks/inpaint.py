@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import partial
-from math import hypot
 
 import torch
 import torch.nn.functional as F
@@ -51,12 +50,12 @@ def inpaint_seeing(request: Inpaint) -> Task:
     hidden = request.mask >= 0.5
     if request.whole:
         size = (request.image.shape[1] // request.factor, request.image.shape[2] // request.factor)
-        x = hypot(1, sigma) * noise.randn((1, 4, *size))[0]
+        (x,) = noise.first((1, 4, *size), sigma)
     else:
         known = yield from _known(request, noise)
         x = noised(known, noise.randn((1, *known.shape))[0], None, sigma)
     moments = yield from encoded(torch.where(hidden, 0.0, request.image))
-    rest = sampled(moments, noise.randn((1, *x.shape))[0])
+    rest = sampled(moments, noise.posterior((1, *x.shape))[0])
     seen = F.interpolate(hidden.float()[None], size=x.shape[1:])[0]  # 1 h w
     painted = yield from drawn(x, request.how, noise, beside=torch.cat([seen, rest]))
     return rejoined(painted, request.image, request.mask, request.factor)
@@ -66,7 +65,7 @@ def _known(request: Inpaint, noise: SeededNoise) -> Task:
     """The latent (c h w) of the picture, with what is to lie under the mask."""
     image = filled(request.image, request.mask > 0) if request.fill == "fill" else request.image
     moments = yield from encoded(image)
-    known = sampled(moments, noise.randn((1, *moments[0].shape))[0])
+    known = sampled(moments, noise.posterior((1, *moments[0].shape))[0])
     if request.fill in ("noise", "nothing"):
         hidden = F.max_pool2d(request.mask, request.factor) > 0
         known = torch.where(hidden, noise.randn((1, *known.shape))[0] if request.fill == "noise" else 0.0, known)

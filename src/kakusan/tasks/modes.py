@@ -7,8 +7,10 @@ from typing import Literal, TypedDict
 from torch import Tensor
 
 from .. import schedules
+from ..denoiser import told_whole
 from ..errors import KakusanError
 from ..formats.model import Model
+from ..schedules import NoiseSchedule
 from ..types import Sigmas, Task
 from .area import Area, Frame, laid_in
 from .conditions import Vocabulary, words_of
@@ -18,6 +20,7 @@ from .hires import TwoPasses, hires
 from .img2img import Img2Img, img2img
 from .inpaint import Inpaint, inpaint, inpaint_seeing
 from .large import HIRES_STRENGTH, enlarged, first_size, sized
+from .levels import above, second
 from .recipe import FILLS, RULES, Fill, Recipe
 from .txt2img import Txt2Img, txt2img
 from .upscale import Upscale, upscale
@@ -92,27 +95,32 @@ def task(model: Model, recipe: Recipe, given: Given, levels: Sigmas, vocabulary:
     """
     drawing = _task(model, recipe, given, levels, vocabulary or Vocabulary(model.tokenizer))
     drawing = enlarged(drawing, recipe.large, model.autoencoder.factor, recipe.mode == "upscale")
+    if recipe.like.row.rounded:
+        drawing = told_whole(drawing)
     return drawing if given.frame is None else laid_in(drawing, given.frame)
 
 
 def _task(model: Model, recipe: Recipe, given: Given, levels: Sigmas, vocabulary: Vocabulary) -> Task:
     words = words_of(recipe, vocabulary)
     factor = model.autoencoder.factor
-    seed = seed_of(recipe, factor)
+    seed = seed_of(recipe, factor, model.schedule)
+    options = recipe.like.options(recipe.sampler)
     asked, image = mode(model, given), given.image
     size = (recipe.height // factor, recipe.width // factor)
     if image is None:
         multiple = 2 ** (len(model.unet.config.channels) - 1)
         first = first_size(size[1], size[0], model.unet.config.sample_size, multiple)[::-1] if recipe.large.hires else size
-        first_pass = Txt2Img(words, (model.autoencoder.config.latent_channels, *first), recipe.sampler, levels, recipe.scale, seed)
+        first_pass = Txt2Img(words, (model.autoencoder.config.latent_channels, *first), recipe.sampler, levels, recipe.scale, seed, options)
         if recipe.large.hires:
             again = words_of(recipe, vocabulary, again=True)
-            return hires(TwoPasses(first_pass, size, factor, second_pass(recipe, levels), recipe.large.hires, again))
+            return hires(TwoPasses(first_pass, size, factor, second_pass(recipe, levels, model.schedule), recipe.large.hires, again))
         return txt2img(first_pass)
     sigmas, noised_to = begun(recipe, levels)
-    how = Drawing(words, recipe.sampler, sigmas, recipe.scale)
+    how = Drawing(words, recipe.sampler, sigmas, recipe.scale, options)
     if asked == "inpaint" and given.mask is not None:
-        request = Inpaint(image, given.mask, how, seed, factor, recipe.fill, whole=recipe.strength == 1)
+        request = Inpaint(
+            image, given.mask, how, seed, factor, recipe.fill, whole=recipe.strength == 1 and recipe.like.row.strength == "diffusers"
+        )
         return (inpaint_seeing if model.variant == "inpainting" else inpaint)(request)
     if asked == "depth2img":
         return depth2img(Depth2Img(image, how, seed, given.depth, noised_to))
@@ -140,6 +148,8 @@ def begun(recipe: Recipe, levels: Sigmas) -> tuple[Sigmas, float | None]:
     """
     if recipe.mode in ("txt2img", "upscale"):
         return levels, None
+    if recipe.like.levelled:  # `levels` has taken off what strength takes off
+        return (tuple(levels[1:]), levels[0]) if above(recipe) else (levels, None)
     last = len(levels) - 1
     if recipe.rule == "compvis":
         kept = max(1, min(int(recipe.strength * last), last - 1))
@@ -156,8 +166,10 @@ def fitting(recipe: Recipe, own: int, strong: bool) -> Recipe:
     return replace(recipe, large=large, strength=HIRES_STRENGTH if large.hires and not strong else recipe.strength)
 
 
-def second_pass(recipe: Recipe, levels: Sigmas) -> Sigmas:
+def second_pass(recipe: Recipe, levels: Sigmas, schedule: NoiseSchedule) -> Sigmas:
     """The noise levels of the second pass; none if there is no second."""
+    if recipe.large.hires and recipe.like.levelled:
+        return second(recipe, schedule)
     return tuple(levels[-1 - max(1, len(schedules.strength(levels, recipe.strength)) - 1) :]) if recipe.large.hires else ()
 
 

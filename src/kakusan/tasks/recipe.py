@@ -12,8 +12,8 @@ from ..samplers.names import NAMES
 from ..schedules import DESCRIPTIONS
 from .area import WHOLE, Area
 from .large import PLAIN, Large
-from .like import OURS, Like
 from .learnt import NOTHING, Learnt
+from .like import OURS, Like
 from .wording import USUALLY, Wording
 
 NEGATIVE = "Negative prompt:"
