@@ -64,7 +64,7 @@ class Loras:
         """
         file = lora_file(Path(path)) if isinstance(path, str | Path) else None
         lora = read_lora(path if file is None else file, self.model)
-        called = _called(name, file)
+        called = called(name, file)
         alias = (lora.metadata or {}).get("ss_output_name", "")
         made = Loaded(called, self._numbers, lora, file, alias, short_hash(file, lora) if file else "")
         if called in self.loaded:
@@ -95,11 +95,11 @@ class Loras:
         if (known := _named(name, there)) is not None:
             return self.loaded[known]
         files = self.files()
-        found = _named(name, {str(file): (file.stem, _called(None, file)) for file in files})
+        found = _named(name, {str(file): (file.stem, called(None, file)) for file in files})
         found = found or _named(name, {str(file): (_alias(file),) for file in files})
         if found is None:
             raise self._unknown(name, [*self.loaded, *(file.stem for file in files)])
-        taken = _called(None, Path(found)) in self.loaded  # by another file, of which this one only has the alias
+        taken = called(None, Path(found)) in self.loaded  # by another file, of which this one only has the alias
         return self.load(found, name if taken else None)
 
     def files(self) -> list[Path]:
@@ -150,7 +150,7 @@ def short_hash(file: Path, lora: Lora | None = None) -> str:
     return content_hash(file) if file.suffix == ".safetensors" else sha256(file)[:12]
 
 
-def _called(name: str | None, file: Path | None) -> str:
+def called(name: str | None, file: Path | None) -> str:
     """What a LoRA is kept as: a name that a tag in a prompt can say."""
     if name is None:
         return UNSAYABLE.sub("_", file.stem) if file else "lora"
