@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import KakusanError
 from ..images import check_writable
 from ..messages import tr
-from . import options_editing, options_judging, options_large, options_mask_text, options_safety
+from . import options_editing, options_judging, options_large, options_lora, options_mask_text, options_safety
 from .album import Album
 from .interrupts import Interrupts
 from .parser import Arguments, Parser
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "draw"
 HELP = ("draw a picture of words; the name of this command may be left out", "ことばから絵を描く。コマンド名は省略できます")
-OPTIONS = (options_editing, options_mask_text, options_large, options_safety, options_judging)
+OPTIONS = (options_editing, options_mask_text, options_large, options_lora, options_safety, options_judging)
 """Modules with options of one subject each: `add_arguments(parser)`."""
 
 
@@ -100,6 +100,7 @@ def run(args: Arguments) -> int:
         from ..loading import load
 
         pipe = load(options_editing.model(args), device=args.device, **options_safety.loading(args))
+        options_lora.prepare(pipe, args)
     plan = Plan(pipe, prompt, args, _given(args), cache(lambda original: _mask(pipe, original, args)))
     notes = [*pipe.notes(plan.recipes), *pipe.afterwards().notes, *options_large.notes(args)]
     if not args.quiet:
@@ -139,6 +140,7 @@ def _given(args: Arguments) -> dict[str, object]:
         | options_editing.given(args)
         | options_judging.given(args)
         | options_large.given(args)
+        | options_lora.given(args)
     )
 
 
