@@ -64,15 +64,15 @@ class Loras:
         """
         file = lora_file(Path(path)) if isinstance(path, str | Path) else None
         lora = read_lora(path if file is None else file, self.model)
-        called = called(name, file)
+        key = called(name, file)
         alias = (lora.metadata or {}).get("ss_output_name", "")
-        made = Loaded(called, self._numbers, lora, file, alias, short_hash(file, lora) if file else "")
-        if called in self.loaded:
-            self.unload(called)
+        made = Loaded(key, self._numbers, lora, file, alias, short_hash(file, lora) if file else "")
+        if key in self.loaded:
+            self.unload(key)
         self.unet.put(made.number, lora.unet)
         self.text.put(made.number, lora.text)
         self._numbers += 1
-        self.loaded[called] = made
+        self.loaded[key] = made
         self.notes += _strangers(made)
         return made
 
