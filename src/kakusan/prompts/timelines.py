@@ -8,7 +8,6 @@ makes the whole prompt text. Time is linear in the length for each stage.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 TOKEN = re.compile(r"(?:[^\\\[\]():|]+|\\[^\n])+|.", re.S)
 NUMBER = re.compile(r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*")
@@ -16,7 +15,8 @@ OPENS = "(["
 CLOSES = {")": "(", "]": "["}
 
 
-class Steps(NamedTuple):
+@dataclass(frozen=True)
+class Steps:
     """How stages are counted. count: evaluations of this pass; before: those of passes before it, which the prompt counts too.
 
     old: as before version 1.6: numbers below 1 are shares of any pass, all others evaluations of it.
