@@ -68,6 +68,7 @@ class Pipeline:
         self.loras, self.embeddings = Loras(model), Embeddings(model.text.config.width)
         self.device = next(model.unet.parameters()).device
         self.dtype = next(model.unet.parameters()).dtype
+        self.reproducible = self.device.type == "cpu"  # no picture's last bits depend on those beside it; a GPU would stand idle
         self.defaults = dataclasses.replace(
             Recipe.defaults(model.settings.get("defaults", {}), self.own_size), model=model.name, model_hash=hash_
         )
@@ -245,7 +246,8 @@ class Pipeline:
         after = self.afterwards() if after is None else after
         engine = Engine(self.networks, max_rows=self.max_rows)
         each = [given] * len(recipes) if isinstance(given, Given) else given
-        jobs = [engine.submit(self.task(recipe, own)) for recipe, own in zip(recipes, each, strict=True)]
+        tasks = [self.task(recipe, own) for recipe, own in zip(recipes, each, strict=True)]
+        jobs = [engine.submit(task, reproducible=self.reproducible) for task in tasks]
         total = sum(self.evaluations(recipe, own) for recipe, own in zip(recipes, each, strict=True))
         return self.watched(engine, jobs, recipes, total, after)
 

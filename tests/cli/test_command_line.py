@@ -14,11 +14,10 @@ from kakusan.cli import COMMANDS, main
 from kakusan.cli.parser import Parser
 from kakusan.cli.table import columns
 from kakusan.errors import KakusanError
+from kakusan.memory.record import rebuilt
 from kakusan.messages import speak
 from kakusan.samplers.names import NAMES
 from kakusan.schedules import DESCRIPTIONS
-from kakusan.tasks.area import Area
-from kakusan.tasks.large import Large
 from kakusan.tasks.recipe import Recipe
 
 Captured = pytest.CaptureFixture[str]
@@ -208,14 +207,13 @@ def test_info_of_pictures(tmp_path: Path, capsys: Captured) -> None:
     assert capsys.readouterr().out == recipe.parameters() + "\n"
     assert main(["info", "--json", str(tmp_path / "ours.png")]) == 0
     told = json.loads(capsys.readouterr().out)["recipe"]
-    area, large = told.pop("area"), told.pop("large")
-    assert Recipe(**told) == recipe
-    assert Area(**area | {"outpaint": tuple(area["outpaint"])}) == recipe.area
-    assert Large(**large) == recipe.large
+    assert rebuilt(Recipe, told, "", []) == recipe
     assert main(["info", str(tmp_path / "mute.png")]) == 0
     assert "does not say" in capsys.readouterr().out
     assert main(["info", "--json", str(tmp_path / "other.png")]) == 0
-    assert json.loads(capsys.readouterr().out) == {"parameters": "{}", "recipe": None}
+    told = json.loads(capsys.readouterr().out)
+    assert (told["parameters"], told["recipe"], told["program"], told["record"]) == ("{}", None, None, None)
+    assert "of no form" in told["notes"][0]
     (tmp_path / "text.png").write_text("no picture")
     assert main(["info", str(tmp_path / "text.png")]) == 3
     assert "not a picture" in complaint(capsys)

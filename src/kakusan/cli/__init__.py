@@ -20,6 +20,7 @@ COMMANDS = (
     "kakusan.cli.draw",
     "kakusan.cli.txt2img",
     "kakusan.cli.img2img",
+    "kakusan.cli.again",
     "kakusan.cli.upscale",
     "kakusan.cli.mask",
     "kakusan.cli.similarity",

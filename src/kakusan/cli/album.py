@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 class Album:
     """Saves the pictures of `recipes` in `folder` as `<number>-<name>.png`, each with its parameters. names: the seeds, unless given;
-    kind: of the files.
+    kind: of the files; record: our own of a finished picture (`memory.record`), if there is to be one.
 
     every: also save the estimate after every so many evaluations of a picture, as `<number>-<name>-step005.png`, and all of them
     in a row as `<number>-<name>-steps.png`; preview makes the picture of a latent (c h w).
@@ -31,9 +31,10 @@ class Album:
         every: int | None = None,
         names: Sequence[str] | None = None,
         kind: Kind = "png",
+        record: "Callable[[int, Recipe], str]" = lambda picture, recipe: "",
     ):
         self.folder, self.recipes, self.preview, self.every = folder, list(recipes), preview, every
-        self.kind = kind
+        self.kind, self.record = kind, record
         self.names = names or [str(recipe.seed) for recipe in recipes]
         self.files: dict[int, Path] = {}  # by index of the picture, finished ones only
         self.flags: dict[int, bool | None] = {}  # the safety checker's
@@ -71,18 +72,19 @@ class Album:
             self.sheet = save_next(sheet, self.folder, "grid", self.recipes[order[0]].parameters(), self.kind, self._source(order[0]))
 
     def _finish(self, picture: int, image: "Image") -> None:
-        self.files[picture] = self._save(picture, image, "", self.recipes[picture].parameters())
+        recipe = self.recipes[picture]
+        self.files[picture] = self._save(picture, image, "", recipe.parameters(), self.record(picture, recipe))
         self._pictures[picture] = image
         if strip := self._strips.pop(picture, None):
             self.estimates.append(self._save(picture, grid([*strip, image], len(strip) + 1), "-steps"))
 
-    def _save(self, picture: int, image: "Image", suffix: str, parameters: str = "") -> Path:
+    def _save(self, picture: int, image: "Image", suffix: str, parameters: str = "", record: str = "") -> Path:
         """All files of a picture share its number, unless another process took that name meanwhile."""
         while True:
             name = self._names.get(picture) or next_path(self.folder, self.names[picture], self.kind)
             path = name.with_stem(name.stem + suffix)
             try:
-                save_picture(image, path, parameters, self._source(picture))
+                save_picture(image, path, parameters, self._source(picture), record)
             except FileExistsError:
                 self._names.pop(picture, None)
                 continue

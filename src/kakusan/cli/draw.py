@@ -36,6 +36,12 @@ def add_arguments(parser: Parser) -> None:
         metavar="PROMPT",
         help=tr("what to draw (after -- if it begins with a dash)", "描くもの (- で始まるときは -- の後に)"),
     )
+    add_options(parser)
+
+
+def add_options(parser: Parser) -> None:
+    """All of it but the words themselves."""
+    add = parser.add_argument
     add("-p", "--prompt", metavar="TEXT", help=tr("the same, as an option", "同じことをオプションで"))
     add("-n", "--negative", metavar="TEXT", default="", help=tr("what to avoid", "避けるもの"))
     add("--steps", type=int, metavar="N", help=tr("more steps: slower and usually cleaner", "多いほど遅く、たいていきれいに"))
@@ -90,7 +96,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Arguments) -> int:
     """Draw, save and list pictures. Ctrl-C or a fault ends it early: what is finished is kept and listed."""
     start = time.monotonic()
-    prompt = _prompt(args)
+    words = prompt(args)
     if args.show_steps is not None and args.show_steps < 1:
         raise KakusanError(
             f"--show-steps is {args.show_steps}; it must be at least 1", f"--show-steps が {args.show_steps} です。1 以上にしてください"
@@ -101,11 +107,20 @@ def run(args: Arguments) -> int:
 
         pipe = load(options_editing.model(args), device=args.device, **options_safety.loading(args))
         options_lora.prepare(pipe, args)
-    plan = Plan(pipe, prompt, args, _given(args), cache(lambda original: _mask(pipe, original, args)))
-    notes = [*pipe.notes(plan.recipes), *pipe.afterwards().notes, *options_large.notes(args)]
+    return drawn(pipe, words, args, given(args), [], start)
+
+
+def drawn(pipe: "Pipeline", words: str, args: Arguments, options: dict[str, object], notes: list[str], start: float) -> int:
+    """Carry out what is asked for, and tell of it. options: by the names of a recipe's fields; start: when it was asked for."""
+    from .remembering import Remembering
+
+    remembering = Remembering(pipe)
+    plan = Plan(pipe, words, args, options, cache(lambda original: _mask(pipe, original, args)), remembering.begun)
+    notes = [*notes, *pipe.notes(plan.recipes), *pipe.afterwards().notes, *options_large.notes(args)]
     if not args.quiet:
         _say(notes)
-    album = Album(args.outdir, plan.recipes, options_judging.preview(pipe, args), args.show_steps, plan.names, args.format)
+    preview = options_judging.preview(pipe, args)
+    album = Album(args.outdir, plan.recipes, preview, args.show_steps, plan.names, args.format, remembering.text)
     watch = options_judging.Watch(pipe, args)
     try:
         interrupted = _draw(plan, album, watch, args)
@@ -120,20 +135,22 @@ def run(args: Arguments) -> int:
     return 130 if interrupted else 0
 
 
-def _prompt(args: Arguments) -> str:
+def prompt(args: Arguments) -> str:
+    """The words. Raises KakusanError if there are none, or twice."""
     if args.prompt is not None and args.words:
         raise KakusanError("the prompt is given twice; leave out --prompt", "プロンプトが 2 つあります。--prompt を外してください")
     if args.prompt is None and not args.words:
         raise KakusanError('no prompt; try: kakusan "a red apple"', 'プロンプトがありません。例: kakusan "赤いりんご"')
-    prompt = " ".join(args.words) if args.prompt is None else str(args.prompt)
+    words = " ".join(args.words) if args.prompt is None else str(args.prompt)
     try:
-        (prompt + args.negative).encode()
+        (words + args.negative).encode()
     except UnicodeEncodeError as error:
         raise KakusanError("the prompt is not valid UTF-8", "プロンプトの文字コードが UTF-8 ではありません") from error
-    return prompt
+    return words
 
 
-def _given(args: Arguments) -> dict[str, object]:
+def given(args: Arguments) -> dict[str, object]:
+    """What the options say, by the names of a recipe's fields; None for what they leave out."""
     names = ("negative", "steps", "sampler", "schedule", "scale", "width", "height")
     return (
         {name: getattr(args, name) for name in names}

@@ -1,11 +1,10 @@
 """`kakusan info`: what is in a model or a file of weights, or how a picture was made."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import KakusanError
-from ..images import parameters
 from ..messages import tr
 from .parser import Arguments, Parser
 from .table import print_json, print_table
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from ..formats.model import Model
+    from ..memory.reading import Memory
 
 NAME = "info"
 HELP = ("tell what is in a model, or how a picture was made", "モデルの中身、または画像の作り方を表示")
@@ -56,21 +56,38 @@ def _is_picture(path: Path) -> bool:
 
 
 def _picture(path: Path, as_json: bool) -> int:
-    text = parameters(path)
+    from ..memory.reading import remembered
+
+    memory = remembered(path)
+    recipe, record = memory.recipe, memory.record
     if as_json:
-        print_json({"parameters": text, "recipe": _recipe(text)})
-    else:
-        print(text or tr("This picture does not say how it was made.", "この画像には生成情報がありません。"))
+        facts: dict[str, Any] = {"parameters": memory.parameters, "recipe": recipe and asdict(recipe)}
+        facts |= {"program": memory.program or None, "profile": memory.profile or None, "notes": list(memory.notes)}
+        print_json(facts | {"record": record and json.loads(record.text()), "texts": sorted(memory.extra)})
+        return 0
+    text = memory.parameters or (recipe.parameters() if recipe else "")
+    print(text or tr("This picture does not say how it was made.", "この画像には生成情報がありません。"))
+    rows = _remembered(memory)
+    if rows:
+        print()
+        print_table(rows)
     return 0
 
 
-def _recipe(text: str) -> dict[str, Any] | None:
-    from ..tasks.recipe import Recipe
-
-    try:
-        return asdict(Recipe.parse(text))
-    except KakusanError:
-        return None
+def _remembered(memory: "Memory") -> list[tuple[str, str]]:
+    """What a picture's file tells besides the text: who made it, with what, of what, and what of it kakusan cannot do."""
+    rows = []
+    if memory.program and memory.program != "kakusan":
+        rows.append((tr("program", "プログラム"), memory.program))
+    if memory.recipe and memory.recipe.model and memory.program != "kakusan":
+        rows.append((tr("model", "モデル"), f"{memory.recipe.model} {memory.recipe.model_hash}".strip()))
+    if memory.record is not None:
+        made, inputs = memory.record.made, memory.record.inputs
+        rows.append((tr("made with", "作成環境"), f"kakusan {made.kakusan}, torch {made.torch}, {made.device} {made.dtype}, {made.cpu}"))
+        rows += [(tr("weights", "重み"), f"{name} {digest}") for name, digest in memory.record.model.items()]
+        named = ((tr("picture", "元の画像"), inputs.image), (tr("mask", "マスク"), inputs.mask), (tr("depth", "奥行き"), inputs.depth))
+        rows += [(name, f"{one.width}x{one.height}, {one.sha256}") for name, one in named if one is not None]
+    return rows + [(tr("note", "注意"), note) for note in memory.notes]
 
 
 def _model(path: Path | None, as_json: bool) -> int:

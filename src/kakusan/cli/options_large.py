@@ -72,4 +72,6 @@ def _larger(plan: "Plan", args: Arguments, step: "Step") -> "Step":
     result = plan.pipe.upscaled(step.image, recipe.prompt, by=args.upscale, method=args.upscale_method, seed=recipe.seed)
     how = args.upscale_method or ("model" if result.recipes else "lanczos")
     large = replace(recipe.large, upscale=args.upscale, upscaler=how)
-    return step._replace(image=result.images[0], recipe=replace(recipe, large=large))
+    mark = plan.pipe.afterwards().mark
+    watermark = recipe.watermark if mark is None else mark(result.images[0]).kind
+    return step._replace(image=result.images[0], recipe=replace(recipe, large=large, watermark=watermark))

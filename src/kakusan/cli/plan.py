@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ..pipeline import Pipeline, Step
     from ..tasks.area import Area
+    from ..tasks.beginning import Asked
     from ..tasks.fitting import Picture, Resize
     from ..tasks.modes import Given
     from ..tasks.recipe import Recipe
@@ -27,13 +28,20 @@ class Plan:
     """Pictures in the order of their numbers: those of the first original, then what is made of them again, then the next original.
 
     Every original is opened, and every recipe checked, before anything is drawn; the pictures themselves are opened again in turn,
-    so that a folder may be larger than the memory. options: as in `Pipeline.__call__`; mask: of an original, if it has one.
+    so that a folder may be larger than the memory. options: as in `Pipeline.__call__`; mask: of an original, if it has one;
+    begun: told, by its number, what each picture is made from.
     """
 
     def __init__(
-        self, pipe: "Pipeline", prompt: str, args: Arguments, options: Mapping[str, object], mask: "Callable[[Path], Picture | None]"
+        self,
+        pipe: "Pipeline",
+        prompt: str,
+        args: Arguments,
+        options: Mapping[str, object],
+        mask: "Callable[[Path], Picture | None]",
+        begun: "Callable[[int, Asked], None]" = lambda picture, asked: None,
     ):
-        self.pipe, self.args, self.options, self.mask = pipe, args, dict(options), mask
+        self.pipe, self.args, self.options, self.mask, self.begun = pipe, args, dict(options), mask, begun
         self.area: Area = self.options.pop("area")  # type: ignore[assignment]
         self.resize: Resize = self.options.pop("resize")  # type: ignore[assignment]
         self.rounds = 1 + _loops(args)
@@ -74,7 +82,7 @@ class Plan:
     def _add(self, original: Path | None, prompt: str, seed: int) -> None:
         from ..tasks.variations import numbered
 
-        given, (width, height) = self._given(original, original)
+        given, (width, height) = self.pipe.given(self._asked(original, original))
         drawn = {"width": width, "height": height, "area": self.area}
         recipes = self.pipe.recipes(prompt, self.args.count, seed, {**self.options, **drawn}, given)
         if self.rounds > 1 and (recipes[0].mode == "upscale" or any(self.area.outpaint)):
@@ -98,7 +106,9 @@ class Plan:
         givens = []
         for j, i in enumerate(at):
             original = self.originals[i // (self.rounds * self.args.count)]
-            given = self._given(latest.get(j, original), original)[0]
+            asked = self._asked(latest.get(j, original), original)
+            self.begun(i, asked)
+            given = self.pipe.given(asked)[0]
             givens.append(self._with_depth(given) if self.args.save_depth else given)
         depths = {j: depth_picture(given.depth) for j, given in enumerate(givens) if self.args.save_depth and given.depth is not None}
         kept = self.args.watermark == "auto" and any(given.mask is not None for given in givens)  # not a pixel may change there
@@ -108,12 +118,12 @@ class Plan:
                 latest[step.picture] = step.image
             yield step._replace(picture=at[step.picture]), depths.pop(step.picture, None)
 
-    def _given(self, picture: "Picture | None", original: Path | None) -> "tuple[Given, tuple[int | None, int | None]]":
+    def _asked(self, picture: "Picture | None", original: Path | None) -> "Asked":
         from ..tasks.beginning import Asked
 
         args = self.args
         mask = None if original is None else self.mask(original)
-        return self.pipe.given(Asked(picture, mask, args.depth, (args.width, args.height), self.resize, self.area))
+        return Asked(picture, mask, args.depth, (args.width, args.height), self.resize, self.area)
 
     def _with_depth(self, given: "Given") -> "Given":
         if given.depth is not None or given.image is None:

@@ -24,6 +24,8 @@ def add_arguments(parser: Parser) -> None:
     add("--regenerate", action="store_true", help=tr("draw it again from its recipe, and compare", "生成情報から描き直して比べる"))
     model = tr("the model that drew it (default: the one that comes along)", "描いたモデル (既定値: 付属のもの)")
     add("--model", metavar="FOLDER", help=model)
+    for name, en, ja in (("image", "picture", "画像"), ("mask", "mask", "マスク"), ("depth", "depth", "奥行き")):
+        add(f"--{name}", metavar="FILE", type=Path, help=tr(f"the {en} it was made from", f"元の{ja}"))
     add("--device", metavar="NAME", default="auto", help=tr("where to draw again: cpu, cuda, ...", "描き直す装置: cpu, cuda など"))
     add("--json", action="store_true", help=tr("print JSON", "JSON で出力"))
 
@@ -33,7 +35,8 @@ def run(args: Arguments) -> int:
     with said_if_slow(tr("looking ...", "調べています ...")):
         from ..evaluation.verify import verify
 
-        report = verify(args.file, regenerate=args.regenerate, model=args.model, device=args.device)
+        pictures = {"image": args.image, "mask": args.mask, "depth": args.depth}
+        report = verify(args.file, regenerate=args.regenerate, model=args.model, device=args.device, **pictures)
     if args.json:
         print_json(report.json())
     else:

@@ -5,23 +5,23 @@ None of this is proof: text can be written by anyone, and a watermark can be put
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..errors import KakusanError
-from ..formats.hashes import folder_hash
 from ..images import read_picture
-from ..loading import EMBEDDED, load
+from ..loading import load
+from ..memory.reading import Memory, remembered
 from ..messages import tr
 from ..pipeline import Pipeline
 from ..safety import robust_watermark, watermark
-from ..safety.afterwards import Afterwards, hidden
 from ..safety.credentials import Credentials, credentials
-from ..safety.marks import marker
+from ..tasks.fitting import Picture
 from ..tasks.recipe import Recipe
+from .again import again, complete, embedded_model
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,8 +42,8 @@ class Mark(NamedTuple):
 class Report:
     """What was found out about a picture's file.
 
-    recipe: None if there is none that is complete; installed: whether the embedded model is the one that it names; psnr: of the
-    picture against its recipe drawn again, infinite if they are equal bit for bit, None if that was not tried.
+    recipe: None if there is none that is complete; program: that wrote it; installed: whether the embedded model is the one that it
+    names; psnr: of the picture against its recipe drawn again, infinite if they are equal bit for bit, None if that was not tried.
     credentials: Content Credentials, None if there are none or nobody can read them here.
     problems: what contradicts itself, one line each.
     """
@@ -56,6 +56,7 @@ class Report:
     psnr: float | None
     credentials: Credentials | None
     problems: list[str]
+    program: str = ""
 
     @property
     def holds(self) -> bool:
@@ -71,6 +72,7 @@ class Report:
             "source": self.source or None,
             "parameters": self.parameters,
             "recipe": self.recipe and asdict(self.recipe),
+            "program": self.program or None,
             "model_installed": self.installed,
             "equal": equal,
             "psnr": self.psnr if self.psnr is not None and math.isfinite(self.psnr) else None,
@@ -79,14 +81,26 @@ class Report:
         }
 
 
-def verify(file: str | Path, *, regenerate: bool = False, model: str | Path | None = None, device: str = "auto") -> Report:
+def verify(
+    file: str | Path,
+    *,
+    regenerate: bool = False,
+    model: str | Path | None = None,
+    device: str = "auto",
+    image: Picture | None = None,
+    mask: Picture | None = None,
+    depth: Picture | None = None,
+) -> Report:
     """What a picture's file says, and whether it holds.
 
-    regenerate: also draw it again from its recipe, with `model`, or the embedded one if that is what the recipe names.
+    regenerate: also draw it again from its recipe, with `model`, or the embedded one if that is what the recipe names. image, mask,
+    depth: what it was made from.
     Raises FileError if it is no picture, KakusanError if it cannot be drawn again.
     """
     said = read_picture(Path(file))
-    recipe, problems = _recipe(said.parameters)
+    memory = remembered(file)
+    problems = _problems(memory)
+    recipe = None if problems else memory.recipe
     marks = list(found(said.picture))
     kinds = {mark.kind for mark in marks}
     if recipe is not None and recipe.watermark not in kinds | {""}:
@@ -104,10 +118,12 @@ def verify(file: str | Path, *, regenerate: bool = False, model: str | Path | No
                 "Content Credentials が無効です。署名のあとでファイルが変更されています",
             )
         )
-    installed = recipe is not None and bool(recipe.model_hash) and recipe.model_hash == folder_hash(EMBEDDED / "unet")
+    ours = embedded_model(memory) if recipe is not None else None
     psnr = None
     if regenerate:
-        psnr = similarity(said.picture, again(_complete(recipe), _pipeline(recipe, installed, model, device)))
+        whole = complete(recipe)
+        pipe = _pipeline(whole, ours, model, device)
+        psnr = similarity(said.picture, again(whole, pipe, memory=memory, image=image, mask=mask, depth=depth))
         if psnr < ALIKE:
             problems.append(
                 tr(
@@ -115,7 +131,7 @@ def verify(file: str | Path, *, regenerate: bool = False, model: str | Path | No
                     f"生成情報から描き直すと別の絵になります (PSNR {psnr:.1f} dB、{ALIKE:.0f} 未満)",
                 )
             )
-    return Report(marks, said.source, said.parameters, recipe, installed, psnr, signed, problems)
+    return Report(marks, said.source, memory.parameters, recipe, ours is not None, psnr, signed, problems, memory.program)
 
 
 def found(picture: "Image") -> Iterator[Mark]:
@@ -126,20 +142,6 @@ def found(picture: "Image") -> Iterator[Mark]:
             yield Mark(kind, *named)
 
 
-def again(recipe: Recipe, pipe: Pipeline) -> "Image":
-    """The picture that a recipe draws, with what was done to it afterwards. Raises KakusanError if it takes more than the recipe."""
-    if recipe.mode != "txt2img":
-        raise KakusanError(
-            f"drawn from a picture ({recipe.mode}), which is not in the file; only pictures of words can be drawn again",
-            f"元の画像から描かれた絵 ({recipe.mode}) です。ことばだけから描かれた絵しか描き直せません",
-        )
-    plain = pipe.checked(replace(recipe, safety="", watermark=""))
-    (picture,) = (step.image for step in pipe.steps([plain], after=Afterwards()) if step.image is not None)
-    picture = hidden(picture, recipe.safety)
-    mark = marker(recipe.watermark or "off", pipe.model.family)
-    return picture if mark is None else mark(picture).picture
-
-
 def similarity(a: "Image", b: "Image") -> float:
     """Peak signal-to-noise ratio of two pictures in dB: infinite if they are equal, minus infinite if their sizes differ."""
     if a.size != b.size:
@@ -148,30 +150,23 @@ def similarity(a: "Image", b: "Image") -> float:
     return 10 * math.log10(255**2 / error) if error else math.inf
 
 
-def _recipe(text: str) -> tuple[Recipe | None, list[str]]:
-    """The recipe in a picture's parameters, and what is wrong with them."""
-    if not text:
-        return None, []
+def _problems(memory: Memory) -> list[str]:
+    """What is wrong with what our own pictures tell; what other programs leave out is no contradiction."""
+    if memory.record is not None or not memory.parameters or memory.program not in ("", "kakusan"):
+        return []
     try:
-        return Recipe.parse(text), []
+        Recipe.parse(memory.parameters)
     except KakusanError as error:
-        return None, [tr(error.en, error.ja)]
+        return [tr(error.en, error.ja)]
+    return []
 
 
-def _complete(recipe: Recipe | None) -> Recipe:
-    if recipe is None:
-        raise KakusanError(
-            "the picture holds no complete recipe, so it cannot be drawn again",
-            "この画像には完全な生成情報がないので描き直せません",
-        )
-    return recipe
-
-
-def _pipeline(recipe: Recipe | None, installed: bool, model: str | Path | None, device: str) -> Pipeline:
-    if model is None and not installed:
-        name = (recipe and recipe.model) or "?"
+def _pipeline(recipe: Recipe, ours: str | None, model: str | Path | None, device: str) -> Pipeline:
+    """ours: the name of the embedded model that drew it, if one did."""
+    if model is None and ours is None:
+        name = recipe.model or "?"
         raise KakusanError(
             f"drawn with the model {name!r}, which is not the embedded one; name its folder or file with --model",
             f"付属のものではないモデル {name!r} で描かれています。--model でフォルダーかファイルを指定してください",
         )
-    return load(model, device=device)
+    return load(model or ours or None, device=device)

@@ -9,6 +9,7 @@ NEGATIVE = "Negative prompt:"
 LEAST = 3
 """A last line of fewer settings belongs to the prompt, as in AUTOMATIC1111's `parse_generation_parameters`."""
 PROGRAMS = (
+    ("kakusan", "kakusan", ""),
     ("stable-diffusion.cpp", "stable-diffusion.cpp", "a1111"),
     ("fooocus", "Fooocus", "comfyui"),
     ("comfyui", "ComfyUI", "comfyui"),
@@ -61,7 +62,8 @@ def written_by(settings: dict[str, str]) -> tuple[str, str]:
 
 
 def _as_numbers(settings: dict[str, str]) -> None:
-    """stable-diffusion.cpp writes 7 as 7.000000."""
+    """stable-diffusion.cpp writes 7 as 7.000000, and its generators by their own names."""
+    settings["RNG"] = {"cuda": "NV", "cpu": "CPU"}.get(settings.get("RNG", ""), settings.get("RNG", ""))
     for key, value in settings.items():
         if re.fullmatch(r"\d{1,9}\.\d{1,9}", value):
             settings[key] = value.rstrip("0").rstrip(".")

@@ -43,6 +43,7 @@ class Pass:
     factor: float = 1.0
     began: str = ""  # what it began with, if not with another pass: "empty" or "picture"
     masked: bool = False
+    batch: int = 1
 
 
 @dataclass
@@ -133,6 +134,7 @@ def _step(graph: Graph, node: Table, passes: list[Pass]) -> Table | None:
     if kind.startswith("Empty") and width:
         last.began, last.size = "empty", (width, height)
         if (batch := whole(graph.value(node, "batch_size"), 1)) > 1:
+            last.batch = batch
             graph.note(f"one of a batch of {batch}: the first one is drawn", f"{batch} 枚のバッチの 1 枚です。最初の 1 枚を描きます")
         return None
     if kind.startswith("LoadImage") and kind != "LoadImageMask":
@@ -157,7 +159,7 @@ def _onward(graph: Graph, inputs: Table) -> Table | None:
 
 
 def _effort(graph: Graph, node: Table) -> tuple[float, int]:
-    """Strength and steps of a sampler, as a recipe counts them: all steps of the schedule, of which strength leaves some."""
+    """Strength and steps of a sampler."""
     inputs = inner(node, "inputs")
     levels = graph.at(inputs.get("sigmas"))
     for _ in range(8):  # what cuts levels in two, turns them round, ...
@@ -173,9 +175,7 @@ def _effort(graph: Graph, node: Table) -> tuple[float, int]:
             graph.note("steps that end early", "途中で終わるステップ")
         return 1 - min(start, steps - 1) / steps, steps
     strength = real(graph.value(source, "denoise"), 1.0)
-    if not 0 < strength < 1:
-        return 1.0, steps
-    return strength, min(1000, int(steps / strength))
+    return strength if 0 < strength < 1 else 1.0, steps
 
 
 def _sampling(graph: Graph, first: Pass, guider: Table, settings: dict[str, str]) -> None:
@@ -199,6 +199,8 @@ def _chained(graph: Graph, passes: list[Pass], settings: dict[str, str]) -> None
     """Steps, size, and what more than one pass means."""
     first, last = passes[-1], passes[0]
     settings["Steps"] = str(first.steps)
+    if first.batch > 1:
+        settings |= {"Batch size": str(first.batch), "Batch pos": "0"}
     if first.began == "picture" or (first.began != "empty" and first.strength < 1):
         settings |= {"Mode": "inpaint" if first.masked else "img2img", "Denoising strength": repr(first.strength)}
     size = first.size

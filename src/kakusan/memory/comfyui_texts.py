@@ -39,9 +39,8 @@ class Texts:
         if kind in ("ConditioningCombine", "ConditioningConcat"):
             names = ("conditioning_1", "conditioning_2") if kind == "ConditioningCombine" else ("conditioning_to", "conditioning_from")
             parts = [self.read(inputs.get(name), settings, depth + 1) for name in names]
-            if kind == "ConditioningCombine":
-                self._ignore("combined conditions: drawn as one prompt", "結合された条件は 1 つのプロンプトとして描きます")
-            return (" BREAK " if kind == "ConditioningConcat" else ", ").join(part for part in parts if part)
+            self._ignore("joined conditions: drawn as one prompt", "結合された条件は 1 つのプロンプトとして描きます")
+            return ", ".join(part for part in parts if part)
         if re.match(r"Conditioning|ControlNet|unCLIP|Gligen|GLIGEN", kind):
             self._ignore(f"{kind[:60]} cannot be honoured", f"{kind[:60]} は反映できません")
         return next((self.read(inputs[name], settings, depth + 1) for name in PASSING if name in inputs), "")

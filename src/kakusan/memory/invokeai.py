@@ -19,7 +19,8 @@ UNKNOWN = {
     "refiner_model": ("a refiner", "リファイナー"),
     "vae": ("another VAE", "別の VAE"),
 }
-GPU = "cuda"
+RNG = {"cuda": "GPU", "cpu": "CPU"}
+"""Where noise is drawn, in AUTOMATIC1111's words."""
 
 
 def read_invokeai(meta: Table) -> Told:
@@ -31,6 +32,7 @@ def read_invokeai(meta: Table) -> Told:
     settings["Model hash"] = re.sub(r"^(blake3|sha256|blake3_single|random):", "", said(model.get("hash")))
     axes = "".join(axis for axis in "xy" if meta.get(f"seamless_{axis}") is True)
     settings["Tiling"] = {"xy": "True"}.get(axes, axes)
+    settings["RNG"] = RNG.get(said(meta.get("rand_device")), "")
     mode = said(meta.get("generation_mode"))
     if ("strength" in meta and "img2img" in mode) or "inpaint" in mode or "outpaint" in mode:
         settings |= {"Mode": "img2img" if "img2img" in mode else "inpaint", "Denoising strength": said(real(meta.get("strength"), 0.75))}
@@ -43,8 +45,6 @@ def read_invokeai(meta: Table) -> Told:
         for key, (en, ja) in UNKNOWN.items()
         if meta.get(key) not in (None, [], {}, 0, "")
     ]
-    if said(meta.get("rand_device")) == GPU:
-        told.notes.append(tr("noise made on a GPU: here on the CPU", "GPU で作られたノイズです。ここでは CPU で作ります"))
     return told
 
 
@@ -66,7 +66,7 @@ def read_sd_metadata(meta: Table) -> Told:
     for key in ("variations", "postprocessing", "perlin", "threshold"):
         if image.get(key) not in (None, [], 0, ""):
             told.notes.append(tr(f"{key} cannot be honoured", f"{key} は反映できません"))
-    told.notes.append(tr("noise made on a GPU: here on the CPU", "GPU で作られたノイズです。ここでは CPU で作ります"))
+    settings["RNG"] = RNG["cuda"]  # up to 2.3 there was nothing else
     told.settings = {key: value for key, value in settings.items() if value}
     return told
 

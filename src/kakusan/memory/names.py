@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ..messages import tr
 from ..samplers.names import NAMES
 from ..schedules import DESCRIPTIONS
+from ..tasks.profiles import automatic
 
 SAMPLERS = {
     **{"eulera": "euler_ancestral", "ddimtrailing": "ddim"},
@@ -37,15 +38,6 @@ NEAREST_SCHEDULES = {
     **{"gits": "align_your_steps", "aysgits": "align_your_steps", "ays11": "align_your_steps", "ays32": "align_your_steps"},
     **{"edmplayground": "karras", "tcd": "sgm_uniform"},
 }
-AUTOMATIC = {
-    **dict.fromkeys(("dpmpp_2m", "dpmpp_sde", "dpmpp_2s_ancestral", "dpm_2", "dpm_2_ancestral", "restart"), "karras"),
-    **dict.fromkeys(("dpmpp_2m_sde", "dpmpp_3m_sde"), "exponential"),
-    **dict.fromkeys(("ddim", "plms", "unipc"), "ddim"),
-    "lcm": "sgm_uniform",
-}
-"""AUTOMATIC1111's schedule where it says "Automatic" or nothing, by sampler; "normal" for the others."""
-LEADING = frozenset({"ddim", "ddpm", "pndm", "plms", "lcm"})
-"""diffusers' samplers whose own spacing of timesteps is "leading"; that of the others is "linspace"."""
 ENDINGS = re.compile(r"(.+?)[ _]((?:sgm[ _]?)?uniform|karras|exponential|polyexponential|discrete|ays|gits|simple|beta|normal)", re.I)
 
 
@@ -81,7 +73,7 @@ def _sampler(name: str, profile: str, notes: list[str]) -> str:
         return "euler"
     if key == "ddim" and profile == "comfyui":
         return "euler"  # what ComfyUI runs under that name
-    if key == "unipc" and profile in ("a1111", "comfyui"):
+    if key == "unipc" and profile == "comfyui":
         key = "unipcbh1"
     if key in ALL and key not in NEAREST:
         return ALL[key]
@@ -93,9 +85,7 @@ def _sampler(name: str, profile: str, notes: list[str]) -> str:
 def _schedule(name: str, sampler: str, profile: str, notes: list[str]) -> str:
     key = plain(name)
     if key in ("", "automatic", "default", "none"):
-        if profile in ("invokeai", "diffusers"):
-            return "leading" if sampler in LEADING else "linspace"
-        return AUTOMATIC.get(sampler, "normal") if profile != "comfyui" else "normal"
+        return automatic(profile, sampler) or "normal"
     if key in SCHEDULES_BY_PLAIN:
         return SCHEDULES_BY_PLAIN[key]
     ours = NEAREST_SCHEDULES.get(key, "normal")

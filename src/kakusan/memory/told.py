@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 
 from ..errors import KakusanError
 from ..messages import tr
@@ -26,11 +26,24 @@ NUMBERS = {
 SILENT = frozenset(
     {"Version", "User", "Model hash", "Model", "Lora hashes", "TI hashes", "Hashes", "App", "Parser", "Pipeline", "Operations", "Backend"}
     | {"Created Date", "Hires upscale", "Hires upscaler", "Hires resize", "Prompt", "Negative", "Schedule type", "Sampler", "Time taken"}
-    | {"Batch size", "Batch pos", "Performance", "Metadata Scheme", "Raw prompt", "Raw negative prompt", "Template", "Negative Template"}
+    | {
+        "Batch size",
+        "Batch pos",
+        "Like",
+        "Prompt dialect",
+        "Performance",
+        "Metadata Scheme",
+        "Raw prompt",
+        "Raw negative prompt",
+        "Template",
+        "Negative Template",
+    }
 )
 """Settings that change no pixel, or that were understood on the way."""
 NEUTRAL = frozenset({"", "0", "0.0", "1.0", "false", "none", "[]", "{}", "1", "original", "whole picture"})
 """Values of a setting that ask for nothing."""
+DIALECTS = {"comfyui": "comfyui", "invokeai": "compel"}
+"""How prompts are read, by profile, where it is not AUTOMATIC1111's way."""
 MOST_NOTES = 40
 VERSION = re.compile(r"v(\d{1,4})\.(\d{1,4})")
 EDITED = re.compile(r"\[[^\[\]]{0,1000}:")
@@ -60,7 +73,9 @@ def recipe_of(told: Told) -> tuple[Recipe | None, list[str]]:
     settings = _sized(dict(told.settings), told, notes)
     sampler = named(settings.pop("Sampler", ""), settings.pop("Schedule type", ""), told.profile)
     notes += sampler.notes
-    settings |= {"Sampler": sampler.sampler, "Schedule type": sampler.schedule}
+    settings |= {"Sampler": sampler.sampler, "Schedule type": sampler.schedule, "Like": told.profile}
+    if told.profile in DIALECTS:
+        settings.setdefault("Prompt dialect", DIALECTS[told.profile])
     _passes(settings, notes)
     if told.profile == "a1111":
         _of_old_versions(settings, told.prompt + told.negative)
@@ -70,7 +85,7 @@ def recipe_of(told: Told) -> tuple[Recipe | None, list[str]]:
     if recipe is None:
         return None, [*notes, tr("its settings contradict each other", "設定が矛盾しています")][:MOST_NOTES]
     notes += [_unheard(key, value) for key, value in settings.items() if _lost(key, value, kept)]
-    return _liked(recipe, told.profile), notes[:MOST_NOTES]
+    return recipe, notes[:MOST_NOTES]
 
 
 def _sized(settings: dict[str, str], told: Told, notes: list[str]) -> dict[str, str]:
@@ -127,7 +142,7 @@ def _check(settings: dict[str, str], key: str, pattern: str, notes: list[str]) -
 
 def _parsed(told: Told, settings: Mapping[str, str]) -> tuple[Recipe | None, dict[str, str]]:
     """The recipe, and the settings that it says again; where it cannot be read, with nothing but what every recipe has."""
-    needed = (*USUAL, "Sampler", "Schedule type", "Model", "Model hash", "Version", "Mode", "Denoising strength")
+    needed = (*USUAL, "Sampler", "Schedule type", "Like", "Prompt dialect", "Model", "Model hash", "Version", "Mode", "Denoising strength")
     for kept in (settings, {key: value for key, value in settings.items() if key in needed}):
         line = {**kept, "Prompt": told.prompt, "Negative": told.negative}
         try:
@@ -145,9 +160,3 @@ def _lost(key: str, value: str, kept: Mapping[str, str]) -> bool:
 def _unheard(key: str, value: str) -> str:
     shown = value if len(value) < 60 else value[:60] + "..."
     return tr(f"{key}: {shown} cannot be honoured", f"{key}: {shown} は反映できません")
-
-
-def _liked(recipe: Recipe, profile: str) -> Recipe:
-    """With the program's profile, if recipes know profiles."""
-    known = any(f.name == "like" and f.type in (str, "str") for f in fields(recipe))
-    return replace(recipe, **{"like": profile}) if known and profile else recipe  # type: ignore[arg-type]
