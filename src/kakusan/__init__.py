@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import FileError, KakusanError
+    from .evaluation.verify import verify
     from .likeness import similarity
     from .loading import load
     from .pipeline import Pipeline
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from .tasks.area import Area
 
 __version__ = "0.1.0"
-__all__ = ["SAMPLERS", "SCHEDULES", "Area", "FileError", "KakusanError", "Pipeline", "Result", "Step", "load", "similarity"]
+__all__ = ["SAMPLERS", "SCHEDULES", "Area", "FileError", "KakusanError", "Pipeline", "Result", "Step", "load", "similarity", "verify"]
 
 HOMES = {
     "load": "loading",
@@ -29,6 +30,7 @@ HOMES = {
     "SCHEDULES": "schedules",
     "Area": "tasks.area",
     "similarity": "likeness",
+    "verify": "evaluation.verify",
     "KakusanError": "errors",
     "FileError": "errors",
 }

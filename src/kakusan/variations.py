@@ -55,12 +55,7 @@ def fork(
 
     Each recipe of the result draws its picture alone as well, with all its steps.
     """
-    if at < 1 or not prompts or not all(prompts):
-        raise KakusanError(
-            f"a run forked after {at} evaluations into {len(prompts)} prompts; at least 1 of each, none empty",
-            f"{at} 回目で {len(prompts)} 個のプロンプトには分けられません。どちらも 1 以上、空のプロンプトは使えません",
-        )
-    recipes = [pipe.checked(replace(recipe, second=prompt, switch=at)) for prompt in prompts]
+    recipes = forked(pipe, recipe, at, prompts)
     engine = Engine(pipe.networks, max_rows=pipe.max_rows)
     trunk = engine.submit(pipe.task(recipe, given))
     while not trunk.settled and sum(reply.model == "unet" for reply in trunk.replies) < at:
@@ -77,3 +72,13 @@ def fork(
         if on_step is not None:
             on_step(step)
     return Result([images[i] for i in range(len(recipes))], recipes, pipe.notes(recipes))
+
+
+def forked(pipe: Pipeline, recipe: Recipe, at: int, prompts: Sequence[str]) -> list[Recipe]:
+    """The recipes of what `fork` draws. Raises KakusanError if there is nothing to fork, or nothing to go on with."""
+    if at < 1 or not prompts or not all(prompts):
+        raise KakusanError(
+            f"a run forked after {at} evaluations into {len(prompts)} prompts; at least 1 of each, none empty",
+            f"{at} 回目で {len(prompts)} 個のプロンプトには分けられません。どちらも 1 以上、空のプロンプトは使えません",
+        )
+    return [pipe.checked(replace(recipe, second=prompt, switch=at)) for prompt in prompts]

@@ -1,4 +1,4 @@
-"""similarity, grid, sweep, morph, and the options of a drawing that animate, vary and score it, over a tiny model."""
+"""similarity, grid, sweep, morph, fork, and the options of a drawing that animate, vary and score it, over a tiny model."""
 
 import csv
 import json
@@ -122,6 +122,19 @@ def test_a_drawing_is_varied(draw: list[str], capsys: Captured) -> None:
     assert (recipes[0].seed_width, recipes[0].seed_height) == (64, 32)
     for words in (["--variation-strength", "2"], ["--seed-size", "64"], ["--seed-size", "63x64"]):
         assert main(["a red apple", *words, *draw]) == 2
+
+
+def test_a_fork_is_a_picture_for_each_prompt(draw: list[str], capsys: Captured) -> None:
+    assert main(["fork", "a red apple", "赤い", "--at", "1", *draw]) == 0
+    out = capsys.readouterr().out.split()
+    assert [Path(name).name for name in out] == ["00000-5.png", "00001-5.png", "00002-grid.png"]
+    recipes = [Recipe.parse(images.parameters(Path(name))) for name in out[:2]]
+    assert [(recipe.prompt, recipe.second, recipe.switch) for recipe in recipes] == [
+        ("a red apple", "a red apple", 1),
+        ("a red apple", "赤い", 1),
+    ]
+    assert main(["fork", "a red apple", "赤い", "--at", "2", *draw]) == 2
+    assert "this run makes 2 evaluations, so at most 1" in capsys.readouterr().err
 
 
 def test_fast_steps_are_as_large_as_full_ones(draw: list[str], capsys: Captured) -> None:

@@ -27,6 +27,7 @@ COMMANDS = (
     "kakusan.cli.xyz",
     "kakusan.cli.sweep",
     "kakusan.cli.morph",
+    "kakusan.cli.fork",
     "kakusan.cli.samplers",
     "kakusan.cli.schedules",
     "kakusan.cli.info",

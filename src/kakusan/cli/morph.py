@@ -1,6 +1,5 @@
 """`kakusan morph`: pictures on the way from one prompt to another, under one seed."""
 
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ from .album import Album
 from .interrupts import Interrupts
 from .parser import Arguments, Parser
 from .progress import progress
-from .table import print_json
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -62,15 +60,4 @@ def run(args: Arguments) -> int:
         files.append(moving)
     if album.sheet:
         files.append(album.sheet)
-    notes, seconds = pipe.notes(recipes), time.monotonic() - start
-    if args.json:
-        print_json({"files": [str(file) for file in files], "seed": recipes[0].seed, "notes": notes, "seconds": round(seconds, 3)})
-        return 0
-    for file in files:
-        print(file)
-    if not args.quiet:
-        sys.stdout.flush()
-        for note in notes:
-            print(f"{tr('note', '注意')}: {note}", file=sys.stderr)
-        print(tr(f"seed {recipes[0].seed}  ({seconds:.1f} s)", f"シード {recipes[0].seed}  ({seconds:.1f} 秒)"), file=sys.stderr)
-    return 0
+    return options_recipe.listed(files, recipes[0].seed, pipe.notes(recipes), time.monotonic() - start, args)

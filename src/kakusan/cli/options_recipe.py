@@ -1,6 +1,7 @@
 """What every command that draws words takes: the model, the settings of its pictures, where they go."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ from ..images import check_writable, next_path, save_bytes, save_png
 from ..messages import tr
 from .parser import Arguments, Parser
 from .progress import said_if_slow
+from .table import print_json
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -64,3 +66,16 @@ def saved(picture: "Image", folder: Path, stem: str, parameters: str, texts: Cal
     for file, text in beside.items():
         save_bytes(text.encode(), file)
     return [path, *beside]
+
+
+def listed(files: Sequence[Path], seed: int, notes: Sequence[str], seconds: float, args: Arguments) -> int:
+    """Say what was written, under which seed, and what should be known about it; the exit code."""
+    if args.json:
+        print_json({"files": [str(file) for file in files], "seed": seed, "notes": list(notes), "seconds": round(seconds, 3)})
+        return 0
+    print(*files, sep="\n", flush=True)
+    if not args.quiet:
+        for note in notes:
+            print(f"{tr('note', '注意')}: {note}", file=sys.stderr)
+        print(tr(f"seed {seed}  ({seconds:.1f} s)", f"シード {seed}  ({seconds:.1f} 秒)"), file=sys.stderr)
+    return 0
