@@ -1,6 +1,7 @@
 """Guidance against the formulas of the papers and diffusers' pipeline arithmetic."""
 
 import math
+from collections.abc import Generator
 from itertools import pairwise
 
 import diffusers
@@ -11,9 +12,9 @@ from torch import Tensor
 
 from kakusan.denoiser import Denoiser
 from kakusan.errors import KakusanError
-from kakusan.guidance import guided, of_unet, rescaled
+from kakusan.guidance import Composed, composed, guided, of_unet, rescaled
 from kakusan.schedules import NoiseSchedule, sigmas_for
-from kakusan.types import Cond, Evaluate, Guided, Prediction, Sampler, Task, slope
+from kakusan.types import Cond, Evaluate, Guided, Prediction, Sampler, Task, Work, slope
 from toy import eps_net
 
 SD = NoiseSchedule()
@@ -167,3 +168,65 @@ def test_of_unet_asks_row_by_row_and_gives_back_conditions():
 def test_bad_values_are_named(arguments, message):
     with pytest.raises(KakusanError, match=message):
         next(guided(euler(X, (1.0, 0.0)), COND, UNCOND, **arguments))
+
+
+def asked_and_answered(composition: Composed, **options: object) -> tuple[list[int], list[Prediction]]:
+    """How many rows two evaluations ask for, at sigma 4 and 2 with scale 3, and the answers, where row i is all 1 + i."""
+    answers: list[Prediction] = []
+    generator = composed(record(X, (4.0, 2.0), answers), lambda evaluation: composition, 3.0, **options)  # type: ignore[arg-type]
+    asked, rows = next(generator), []
+    with pytest.raises(StopIteration):
+        while True:
+            rows.append(len(asked.conds))
+            asked = generator.send([X * (1 + i) for i in range(len(asked.conds))])
+    return rows, answers
+
+
+def test_prompts_are_added_up_by_their_weights() -> None:
+    rows, answers = asked_and_answered(Composed((COND, COND, COND), (1.0, 0.5, -0.25), UNCOND))
+    u = 4 * X
+    assert rows == [4, 4]
+    torch.testing.assert_close(answers[0].denoised, u + 3 * (1 * (X - u) + 0.5 * (2 * X - u) - 0.25 * (3 * X - u)))
+    assert torch.equal(answers[0].uncond, u)
+
+
+def test_outside_the_interval_prompts_are_added_up_at_scale_1() -> None:
+    rows, answers = asked_and_answered(Composed((COND, COND), (1.0, 0.5), UNCOND), interval=(3.0, 9.0))
+    u = 3 * X
+    assert rows == [3, 3], "the weights do not sum to 1, so the unguided row counts"
+    torch.testing.assert_close(answers[1].denoised, u + (X - u) + 0.5 * (2 * X - u))
+    rows, answers = asked_and_answered(Composed((COND, COND), (0.25, 0.75), UNCOND), interval=(3.0, 9.0))
+    assert rows == [3, 2]
+    torch.testing.assert_close(answers[1].denoised, 0.25 * X + 0.75 * 2 * X)
+
+
+def test_the_contrast_of_a_composition_is_that_at_scale_1() -> None:
+    composition = Composed((COND, COND), (1.0, 0.5), UNCOND)
+    u = 3 * X
+    prompted = u + (X - u) + 0.5 * (2 * X - u)
+    _, answers = asked_and_answered(composition, rescale=0.7)
+    torch.testing.assert_close(answers[0].denoised, rescaled(u + 3 * (prompted - u), prompted, X, 4.0, 0.7))
+
+
+def test_what_is_told_may_change_with_every_evaluation() -> None:
+    told = []
+    for scale in (1.0, 2.0):
+        generator = composed(euler(X, (3.0, 2.0, 1.0, 0.0)), lambda i: told.append(i) or Composed((COND,), (1.0,), UNCOND), scale)
+        drive(generator)
+    assert told == [0, 1, 2] * 2
+
+
+def test_other_work_is_done_before_the_sampler_hears_the_answer() -> None:
+    done: list[str] = []
+
+    def other() -> Generator[Work, list[Tensor], None]:
+        done.extend(map(str, (yield Work("text", [(COND.context,)]))[0].shape))
+
+    task = of_unet(guided(record(X[:1], (2.0, 1.0), []), COND, UNCOND, 2.0), {1: other})
+    work, models = next(task), []
+    with pytest.raises(StopIteration):
+        while True:
+            models.append(work.model)
+            work = task.send([torch.zeros(3, 4)] if work.model == "text" else [X[0], X[0]])
+    assert models == ["unet", "text", "unet"]
+    assert done == ["3", "4"]
