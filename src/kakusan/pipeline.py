@@ -229,7 +229,7 @@ class Pipeline:
         options = {k: v for k, v in (given or {}).items() if v is not None}
         if options.get("variation_strength"):
             options.setdefault("variation_seed", secrets.randbelow(2**32))
-        options = batched(options, self.defaults.sampler, count)
+        options = batched(options, self.defaults.sampler, self.defaults.wording, count)
         asked = mode(self.model, pictures)
         usual = dataclasses.replace(self.defaults, mode=asked, **usually(self.model, asked, options.get("area")))
         base = fitting(dataclasses.replace(usual, **options), self.own_size, "strength" in options)  # type: ignore[arg-type]

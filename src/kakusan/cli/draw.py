@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import KakusanError
 from ..images import check_writable
 from ..messages import tr
-from . import options_editing, options_judging, options_large, options_lora, options_mask_text, options_safety
+from . import options_editing, options_judging, options_large, options_like, options_lora, options_mask_text, options_safety
 from .album import Album
 from .interrupts import Interrupts
 from .parser import Arguments, Parser
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "draw"
 HELP = ("draw a picture of words; the name of this command may be left out", "ことばから絵を描く。コマンド名は省略できます")
-OPTIONS = (options_editing, options_mask_text, options_large, options_lora, options_safety, options_judging)
+OPTIONS = (options_editing, options_mask_text, options_large, options_lora, options_like, options_safety, options_judging)
 """Modules with options of one subject each: `add_arguments(parser)`."""
 
 
@@ -152,13 +152,14 @@ def prompt(args: Arguments) -> str:
 def given(args: Arguments) -> dict[str, object]:
     """What the options say, by the names of a recipe's fields; None for what they leave out."""
     names = ("negative", "steps", "sampler", "schedule", "scale", "width", "height")
-    return (
+    said = (
         {name: getattr(args, name) for name in names}
         | options_editing.given(args)
         | options_judging.given(args)
         | options_large.given(args)
         | options_lora.given(args)
     )
+    return said | options_like.given(args, said)
 
 
 def _mask(pipe: "Pipeline", original: Path, args: Arguments) -> "Picture | None":

@@ -1,5 +1,7 @@
 """Options for drawing as other programs draw."""
 
+from collections.abc import Mapping
+
 from ..messages import tr
 from .parser import Arguments, Parser
 
@@ -24,9 +26,15 @@ def add_arguments(parser: Parser) -> None:
     add("--discard-penultimate", action="store_true", help=discard)
 
 
-def given(args: Arguments) -> dict[str, object]:
-    """What the options say, by the names of a recipe's fields. Raises KakusanError on what cannot be."""
-    from ..tasks.like import asked
+def given(args: Arguments, others: Mapping[str, object]) -> dict[str, object]:
+    """What the options say, by the names of a recipe's fields. others: what other options say, of which the dialect may be the program's.
+
+    Raises KakusanError on what cannot be.
+    """
+    from ..tasks.like import asked, worded
+    from ..tasks.wording import Wording
 
     like = asked(args.like, args.rng, args.ensd, args.eta, args.discard_penultimate)
-    return {} if like is None else {"like": like}
+    wording = others.get("wording")
+    told = isinstance(wording, Wording) and getattr(args, "dialect", None) is None
+    return ({} if like is None else {"like": like}) | ({"wording": worded(like, wording)} if told and isinstance(wording, Wording) else {})

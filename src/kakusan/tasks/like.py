@@ -120,17 +120,18 @@ def worded(like: Like | None, wording: Wording) -> Wording:
     return wording if dialect is None else replace(wording, dialect=dialect)
 
 
-def batched(options: Mapping[str, object], sampler: str, count: int) -> dict[str, object]:
-    """The options of a call with what `like` among them brings: the program's own schedule, and how many pictures share a seed.
+def batched(options: Mapping[str, object], sampler: str, wording: Wording, count: int) -> dict[str, object]:
+    """The options of a call with what `like` among them brings: schedule, dialect, and how many pictures share a seed.
 
-    sampler: its name, if none is among the options.
+    sampler, wording: the model's own, if none is among the options.
     """
     like = options.get("like")
     if not isinstance(like, Like):
         return dict(options)
     own = automatic(like.name, named(str(options.get("sampler", sampler))))
     of = count if like.row.slices and like.of == 1 else like.of
-    return ({"schedule": own} if own else {}) | dict(options) | {"like": replace(like, of=of)}
+    brought = {"wording": worded(like, wording)} | ({"schedule": own} if own else {})
+    return brought | dict(options) | {"like": replace(like, of=of)}
 
 
 def moved(like: Like, i: int) -> tuple[Like, int]:
