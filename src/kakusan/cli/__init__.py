@@ -28,6 +28,7 @@ COMMANDS = (
     "kakusan.cli.sweep",
     "kakusan.cli.morph",
     "kakusan.cli.fork",
+    "kakusan.cli.tokens",
     "kakusan.cli.samplers",
     "kakusan.cli.schedules",
     "kakusan.cli.info",
