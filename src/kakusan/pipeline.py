@@ -142,7 +142,7 @@ class Pipeline:
             if on_step is not None:
                 on_step(step)
         pictures, done, flags = map(list, zip(*(images[i] for i in range(len(recipes))), strict=True))
-        notes = [*self.notes(recipes), *after.notes, *after.told(flags)]
+        notes = [*self.notes(recipes), *after.notes, *after.told(flags, [recipe.watermark for recipe in done])]
         return Result(pictures, done, notes, flags if after.check else None)
 
     def upscaled(
@@ -270,7 +270,8 @@ class Pipeline:
     def afterwards(self, safety: Safety | Check | None = None, watermark: Watermark | None = None) -> Afterwards:
         """What becomes of finished pictures, for `steps`; None is what the pipeline was made with."""
         chosen = afterwards(self.safety if safety is None else safety, self.checker)
-        return dataclasses.replace(chosen, mark=marker(watermark or self.watermark, self.model.family))
+        kind = watermark or self.watermark
+        return dataclasses.replace(chosen, mark=marker(kind, self.model.family), expected=kind in ("sd", "robust"))
 
     def finished(self, job: Job) -> "Image | None":
         """The picture of a job that has ended, None while it goes on. Raises what made it fail."""

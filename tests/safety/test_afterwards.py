@@ -157,3 +157,10 @@ def test_pictures_are_exactly_the_models_unless_asked_otherwise() -> None:
     assert marked.recipes[0].watermark == "robust"
     difference = np.asarray(marked.images[0]).astype(int) - np.asarray(result.images[0])
     assert 0 < np.abs(difference).mean() < 4
+
+
+def test_pictures_too_small_for_a_mark_that_was_asked_for_are_told(pipe: Pipeline) -> None:
+    small = pipe("a cat", count=2, steps=1, seed=1, watermark="sd")
+    assert small.notes == ["2 of 2 pictures are too small for the watermark and have none"]
+    assert pipe("a cat", steps=1, seed=1, watermark="auto").notes == []
+    assert pipe("a cat", width=256, height=256, steps=1, seed=1, watermark="sd").notes == []

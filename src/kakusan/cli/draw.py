@@ -128,7 +128,7 @@ def drawn(pipe: "Pipeline", words: str, args: Arguments, options: dict[str, obje
         if album.files:
             _report(album, watch, notes, time.monotonic() - start, True, args)
         raise
-    flagged = pipe.afterwards().told(list(album.flags.values()))
+    flagged = pipe.afterwards().told(list(album.flags.values()), [album.recipes[i].watermark for i in album.files])
     if not args.quiet:
         _say(flagged)
     _report(album, watch, notes + flagged, time.monotonic() - start, interrupted, args)

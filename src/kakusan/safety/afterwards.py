@@ -29,12 +29,14 @@ class Finished(NamedTuple):
 class Afterwards:
     """What is done to every finished picture. Black pictures are left black, without a watermark.
 
-    check: None if nobody looks; how: what is done about a flag; notes: what to tell the user before.
+    check: None if nobody looks; how: what is done about a flag; expected: that a picture is too small for the mark is worth a word;
+    notes: what to tell the user before.
     """
 
     check: Check | None = None
     how: Safety = "black"
     mark: Callable[[Image.Image], Marked] | None = None
+    expected: bool = False
     notes: list[str] = field(default_factory=list)
 
     def __call__(self, picture: Image.Image) -> Finished:
@@ -46,8 +48,22 @@ class Afterwards:
         marked = self.mark(picture)
         return Finished(marked.picture, flagged, safety, marked.kind)
 
-    def told(self, flags: Sequence[bool | None]) -> list[str]:
-        """What to tell the user about flags, one line at most."""
+    def told(self, flags: Sequence[bool | None], marks: Sequence[str] = ()) -> list[str]:
+        """What to tell the user about flags and about marks ("" where there is none), one line each at most."""
+        return [*self._told_of_flags(flags), *self._told_of_marks(marks, sum(map(bool, flags)))]
+
+    def _told_of_marks(self, marks: Sequence[str], flagged: int) -> list[str]:
+        bare = len(marks) - sum(map(bool, marks)) - (flagged if self.how == "black" else 0)
+        if not self.expected or bare <= 0:
+            return []
+        return [
+            tr(
+                f"{bare} of {len(marks)} pictures are too small for the watermark and have none",
+                f"{len(marks)} 枚中 {bare} 枚は小さすぎるため、電子透かしを入れていません",
+            )
+        ]
+
+    def _told_of_flags(self, flags: Sequence[bool | None]) -> list[str]:
         count = sum(map(bool, flags))
         if not count:
             return []
