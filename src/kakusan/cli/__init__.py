@@ -31,6 +31,7 @@ COMMANDS = (
     "kakusan.cli.tokens",
     "kakusan.cli.samplers",
     "kakusan.cli.schedules",
+    "kakusan.cli.profiles",
     "kakusan.cli.info",
     "kakusan.cli.verify",
     "kakusan.cli.sign",
