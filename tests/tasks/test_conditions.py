@@ -137,6 +137,12 @@ def test_other_things_that_weights_do(pair: Pair, emphasis: str) -> None:
     close(pair.told(WEIGHTED, wording=Wording(emphasis=emphasis)).conds[0].context, want)
 
 
+def test_with_no_emphasis_brackets_are_text_but_timelines_are_not(pair: Pair) -> None:
+    told = pair.conditions(pair.words("[(ab:1.5):(c) BREAK d:2]", wording=Wording(emphasis="none")))
+    close(told(0).conds[0].context, pair.states(pair.row("(ab:1.5)")))
+    close(told(3).conds[0].context, pair.states(pair.row("(c) BREAK d")))
+
+
 def test_compel_blends_with_the_prompt_without_what_counts_less(pair: Pair) -> None:
     pieces = (Piece("ab"), Piece("cd", 1.5), Piece("e", 0.25), Piece("f", 0.75))
     ids = [id for piece in pieces for id in pair.pipe.model.tokenizer.encode(piece.text)]

@@ -126,8 +126,8 @@ def read_in(recipe: Recipe, text: str, again: bool = False, negative: bool = Fal
     """The parts of a prompt as this recipe's sampler would go through them."""
     steps, wording = timeline(recipe.sampler, recipe.steps), recipe.wording
     hires = steps if again else None
-    said = read(text, wording.dialect, steps, hires_steps=hires, old_timelines=wording.old_timelines, negative=negative)
-    return said.parts
+    old, weights = wording.old_timelines, wording.weighting != "none"
+    return read(text, wording.dialect, steps, hires_steps=hires, old_timelines=old, negative=negative, weights=weights).parts
 
 
 class Told:
