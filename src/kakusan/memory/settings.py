@@ -1,10 +1,8 @@
 """AUTOMATIC1111's line of settings taken apart, in time that grows with its length and no faster."""
 
 import json
-import re
 
-SETTING = re.compile(r'(\w[\w \-/]{1,99}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
-"""As in AUTOMATIC1111's `infotext_utils.py`, but for a bound on how long a key may be."""
+from ..tasks.recipe import SETTING
 
 
 def settings_of(line: str) -> dict[str, str]:

@@ -124,8 +124,8 @@ def _png_text(kind: bytes, data: bytes, found: Texts) -> None:
         packed, coding = rest[:1] == b"\1", "utf-8"
         rest = b"".join(rest[2:].split(b"\0", 2)[2:])
     if packed:
-        unpacked = _unpacked(rest)
-        if unpacked is None:
+        unpacked = _unpacked(rest, min(MOST, found.room) + 1) if found.room > 0 else b""
+        if not unpacked:
             return found.damaged(key)
         rest = unpacked
     text = rest.decode(coding, "replace")
@@ -134,12 +134,12 @@ def _png_text(kind: bytes, data: bytes, found: Texts) -> None:
         _take_xmp(text, found)
 
 
-def _unpacked(data: bytes) -> bytes | None:
-    """At most one byte more than is allowed, so that what is larger shows; None if it is damaged."""
+def _unpacked(data: bytes, most: int) -> bytes:
+    """As many bytes at most; none if it is damaged."""
     try:
-        return zlib.decompressobj().decompress(data, MOST + 1)
+        return zlib.decompressobj().decompress(data, most)
     except zlib.error:
-        return None
+        return b""
 
 
 def _jpeg(file: IO[bytes], found: Texts) -> None:

@@ -17,7 +17,8 @@ from .like import OURS, Like
 from .wording import USUALLY, Wording
 
 NEGATIVE = "Negative prompt:"
-SETTING = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+SETTING = re.compile(r'(?<![\w \-/])[ \-/]*(\w[\w \-/]{1,99}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+"""As in AUTOMATIC1111's `infotext_utils.py`; that a key is short, and begins where its characters do, keeps the time linear."""
 Fill = Literal["original", "fill", "noise", "nothing"]
 FILLS: tuple[Fill, ...] = ("original", "fill", "noise", "nothing")
 """What lies under a mask before noise is added: the picture, colours from round it, noise, or zeros."""
