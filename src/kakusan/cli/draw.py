@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 from ..errors import KakusanError
 from ..images import check_writable
 from ..messages import tr
-from . import options_editing, options_judging, options_large, options_like, options_lora, options_mask_text, options_safety
+from . import (
+    options_editing,
+    options_judging,
+    options_large,
+    options_like,
+    options_lora,
+    options_mask_text,
+    options_safety,
+    options_wording,
+)
 from .album import Album
 from .interrupts import Interrupts
 from .parser import Arguments, Parser
@@ -23,7 +32,16 @@ if TYPE_CHECKING:
 
 NAME = "draw"
 HELP = ("draw a picture of words; the name of this command may be left out", "ことばから絵を描く。コマンド名は省略できます")
-OPTIONS = (options_editing, options_mask_text, options_large, options_lora, options_like, options_safety, options_judging)
+OPTIONS = (
+    options_wording,
+    options_editing,
+    options_mask_text,
+    options_large,
+    options_lora,
+    options_like,
+    options_safety,
+    options_judging,
+)
 """Modules with options of one subject each: `add_arguments(parser)`."""
 
 
@@ -158,6 +176,7 @@ def given(args: Arguments) -> dict[str, object]:
         | options_judging.given(args)
         | options_large.given(args)
         | options_lora.given(args)
+        | options_wording.given(args)
     )
     return said | options_like.given(args, said)
 

@@ -52,9 +52,8 @@ def add_dialect(parser: Parser) -> None:
 
 
 def given(args: Arguments) -> dict[str, object]:
-    """What the options say, by the name of the recipe's field; nothing if they say nothing. Raises KakusanError on what cannot be."""
-    said = (args.dialect, args.emphasis, args.clip_skip, args.comma)
-    return {"wording": wording(args)} if args.old_timelines or args.pad_prompts or any(value is not None for value in said) else {}
+    """What the options say, by the name of the recipe's field. Raises KakusanError on what cannot be."""
+    return {"wording": wording(args)}
 
 
 def wording(args: Arguments) -> "Wording":
