@@ -20,7 +20,7 @@ LIMIT = 1e6
 SIGNS = 150
 """More pluses or minuses than these change nothing that could be seen."""
 NUMBER = r"(?:\d+\.\d*|\.\d+|\d+)"
-WORD = re.compile(r'(?:\\[(),".+\-=]|[-+](?![\s(),".+\-=]|$)|[^\s(),".+\-=])+')
+WORD = re.compile(r'(?:\\[(),".+\-=]|[-+](?![\s(),".+\-=]|$)|[^\s(),".+\-=\\]++|\\)++')
 OPERATOR = re.compile(rf"\++|-+|{NUMBER}")
 ATTEND = re.compile(rf"\.attend\(\s*(\++|-+|-?{NUMBER})\s*\)")
 SWAP = re.compile(r"\.swap\(")
