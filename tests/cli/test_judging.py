@@ -2,7 +2,11 @@
 
 import csv
 import json
+import os
 import shlex
+import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from io import StringIO
 from pathlib import Path
 
@@ -13,6 +17,7 @@ from PIL import Image
 import kakusan
 from kakusan import images
 from kakusan.cli import main
+from kakusan.result import Step
 from kakusan.tasks.recipe import Recipe
 from pages import blocks
 
@@ -122,6 +127,32 @@ def test_a_drawing_is_varied(draw: list[str], capsys: Captured) -> None:
     assert (recipes[0].seed_width, recipes[0].seed_height) == (64, 32)
     for words in (["--variation-strength", "2"], ["--seed-size", "64"], ["--seed-size", "63x64"]):
         assert main(["a red apple", *words, *draw]) == 2
+
+
+@pytest.mark.parametrize(
+    "words", [["grid", "a red apple", "--x", "steps=1,8"], ["sweep", "a red apple", "--scales", "1,7", "--seeds", "2"]]
+)
+def test_a_sheet_that_is_interrupted_keeps_its_finished_pictures(
+    words: list[str], draw: list[str], capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished = 0
+
+    def interrupting(count: int, quiet: bool) -> AbstractContextManager[Callable[[Step], None]]:
+        def show(step: Step) -> None:
+            nonlocal finished
+            finished += step.image is not None
+            if step.image is not None:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        return nullcontext(show)
+
+    module = {"grid": "xyz", "sweep": "sweep"}[words[0]]
+    monkeypatch.setattr(f"kakusan.cli.{module}.progress", interrupting)
+    monkeypatch.setattr(signal, "getsignal", lambda number: signal.default_int_handler)  # a test run may ignore it
+    assert main([*words, *draw]) == 130
+    out = capsys.readouterr().out.split()
+    assert len(out) == finished == len(names()) == 1
+    assert Recipe.parse(images.parameters(Path(out[0]))).prompt == "a red apple"
 
 
 def test_a_fork_is_a_picture_for_each_prompt(draw: list[str], capsys: Captured) -> None:

@@ -1,12 +1,14 @@
 """What every command that draws words takes: the model, the settings of its pictures, where they go."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..images import check_writable, next_path, save_bytes, save_png
 from ..messages import tr
+from .interrupts import Interrupts
 from .parser import Arguments, Parser
 from .progress import said_if_slow
 from .table import print_json
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from ..pipeline import Pipeline
+    from ..result import Step
+    from ..tasks.recipe import Recipe
 
 SETTINGS = ("negative", "steps", "sampler", "schedule", "scale", "width", "height")
 
@@ -66,6 +70,29 @@ def saved(picture: "Image", folder: Path, stem: str, parameters: str, texts: Cal
     for file, text in beside.items():
         save_bytes(text.encode(), file)
     return [path, *beside]
+
+
+@contextmanager
+def kept(args: Arguments, show: "Callable[[Step], None]") -> "Iterator[Callable[[Step], None]]":
+    """What takes the steps of a sheet: if Ctrl-C ends it early, the pictures that are finished are saved, each by itself.
+
+    show: what is to see them as well.
+    """
+    finished: list[tuple[Image, Recipe]] = []
+
+    def take(step: "Step") -> None:
+        if step.image is not None and step.recipe is not None:
+            finished.append((step.image, step.recipe))
+        show(step)
+
+    with Interrupts() as interrupts:
+        try:
+            yield take
+        except KeyboardInterrupt:
+            with interrupts.held():
+                for picture, recipe in finished:
+                    print(*saved(picture, args.outdir, str(recipe.seed), recipe.parameters(), lambda path: {}))
+            raise
 
 
 def listed(files: Sequence[Path], seed: int, notes: Sequence[str], seconds: float, args: Arguments) -> int:

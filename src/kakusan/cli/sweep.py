@@ -37,8 +37,8 @@ def run(args: Arguments) -> int:
     from ..grids import sweep, table
 
     pipe = options_recipe.opened(args)
-    with progress(len(scales) * max(args.seeds, 1), args.quiet) as show:
-        found = sweep(pipe, args.prompt, scales, args.seeds, options_recipe.given(args), args.clip, show)
+    with progress(len(scales) * max(args.seeds, 1), args.quiet) as show, options_recipe.kept(args, show) as take:
+        found = sweep(pipe, args.prompt, scales, args.seeds, options_recipe.given(args), args.clip, take)
     rows, sheet = found.rows(), found.grid.sheet()
     parameters = found.grid.results.recipes[0].parameters()
     files = options_recipe.saved(sheet.picture, args.outdir, "sweep", parameters, lambda path: {".csv": table(rows)})

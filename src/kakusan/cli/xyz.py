@@ -43,8 +43,8 @@ def run(args: Arguments) -> int:
     pictures = 1
     for axis in (x, y, z):
         pictures *= len(axis.values) if axis else 1
-    with progress(pictures, args.quiet) as show:
-        grid = xyz(pipe, args.prompt, x, y, z, options_recipe.given(args), begin, show)
+    with progress(pictures, args.quiet) as show, options_recipe.kept(args, show) as take:
+        grid = xyz(pipe, args.prompt, x, y, z, options_recipe.given(args), begin, take)
     sheet = grid.sheet()
     parameters = grid.results.recipes[0].parameters()
     files = options_recipe.saved(sheet.picture, args.outdir, "grid", parameters, lambda path: _texts(grid, args.prompt, sheet.legend))
