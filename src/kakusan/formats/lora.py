@@ -49,7 +49,8 @@ class Held:
     """Tensors that lie in memory already, as a `Source`."""
 
     def __init__(self, tensors: Mapping[str, Tensor], name: str = "state dict"):
-        self.file, self.held, self.metadata = Path(name), tensors, dict[str, str]()
+        self.file, self.held = Path(name), tensors
+        self.metadata: Mapping[str, str] = {}
         self.tensors: Mapping[str, Stored] = {name: Stored(tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
 
     def read(self, name: str) -> Tensor:

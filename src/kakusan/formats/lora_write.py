@@ -91,7 +91,11 @@ def _diffusers(lora: Lora, model: Model) -> tuple[dict[str, Tensor], dict[str, s
             tensors[f"{stem}.lora_magnitude_vector"] = term.magnitude.view(shape)
     config: dict[str, object] = {}
     for network, prefix in (("unet", UNET), ("text", TEXT)):
-        own = {written(model, place): term for place, term in lora.terms.items() if place.network == network}
+        own = {
+            written(model, place).removeprefix("text_model."): term  # as transformers 5 calls it, and older ones end
+            for place, term in lora.terms.items()
+            if place.network == network
+        }
         if own:
             config |= {prefix + key: value for key, value in _config(own).items()}
     return tensors, {"lora_adapter_metadata": json.dumps(config, indent=2, sort_keys=True)}

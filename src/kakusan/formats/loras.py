@@ -134,6 +134,11 @@ class Loras:
         self.unet.unfuse(self.model.unet)
         self.text.unfuse(self.model.text)
 
+    def keep(self) -> None:
+        """Leave what is fused in the weights for good."""
+        self.unet.keep()
+        self.text.keep()
+
     def _unknown(self, name: str, there: Iterable[str]) -> KakusanError:
         names = ", ".join(sorted(dict.fromkeys(there))[:20])
         return KakusanError(

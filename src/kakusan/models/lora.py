@@ -127,6 +127,11 @@ class Adapters:
         self.originals.clear()
         self._packed = ((), {})
 
+    def keep(self) -> None:
+        """Leave what is fused in the weights for good."""
+        self.originals.clear()
+        self._packed = ((), {})
+
     def _pack(self, network: nn.Module, used: tuple[int, ...]) -> dict[str, "Beside"]:
         names = dict.fromkeys(name for k in used for name in self.terms[k])
         with torch.inference_mode(False), torch.no_grad():

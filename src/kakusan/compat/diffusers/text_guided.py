@@ -17,6 +17,7 @@ from .components import AutoencoderKL, CLIPTextModel, UNet2DConditionModel
 from .config import Config
 from .image_processors import CLIPImageProcessor
 from .images import Array, VaeImageProcessor, check_output_type
+from .lora import LoraPipeline
 from .outputs import StableDiffusionPipelineOutput
 from .pipeline import DiffusionPipeline
 from .random import Generators, check_generators
@@ -26,7 +27,7 @@ from .truncation import say_what_is_cut
 Text = str | Sequence[str] | None
 
 
-class TextGuidedPipeline(DiffusionPipeline):
+class TextGuidedPipeline(LoraPipeline, DiffusionPipeline):
     """A text encoder, a U-Net, an autoencoder and a scheduler; a subclass says what is drawn with them."""
 
     vae: AutoencoderKL
