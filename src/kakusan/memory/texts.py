@@ -103,7 +103,7 @@ def _png(file: IO[bytes], found: Texts) -> None:
             if len(data) < length and length > MOST:
                 file.seek(length - len(data), 1)
                 found.too_long(data[:79].split(b"\0")[0].decode("latin-1"))
-            elif kind == b"IHDR" and length >= 8:
+            elif kind == b"IHDR" and len(data) >= 8:
                 found.width, found.height = struct.unpack(">II", data[:8])
             elif kind == b"eXIf":
                 _take_exif(data, found)
