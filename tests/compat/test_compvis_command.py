@@ -246,3 +246,11 @@ def test_ctrl_c_keeps_the_batches_that_are_finished(folders: dict[str, Path], ca
     assert out.split() == [f"o/samples/0000{i}.png" for i in range(3)]
     assert "stopped after 3 of 6 pictures" in err
     assert sorted(path.name for path in Path("o").rglob("*.png")) == ["00000.png", "00001.png", "00002.png"]
+
+
+def test_a_prompt_that_is_cut_is_told(folders: dict[str, Path], capsys: Captured) -> None:
+    common = ["txt2img", "--ckpt", str(folders["epsilon"]), *SIZE, "--steps", "1", "--n_iter", "1", "--n_samples", "1", "--skip_grid"]
+    assert main([*common, "--prompt", "(abc) " * 30]) == 0
+    assert "note: only the first 75 of 150 tokens are read, as by the original script" in capsys.readouterr().err
+    assert main([*common, "--prompt", "(abc)"]) == 0
+    assert "tokens" not in capsys.readouterr().err

@@ -1,6 +1,6 @@
 """What a user should know about the words of a recipe: that they fill more than one chunk, and which of them a small model never met."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from ..messages import tr
@@ -25,10 +25,15 @@ def prompt_notes(recipe: Recipe, vocabulary: Vocabulary, known: Words) -> list[s
             count, several = sum(chunk.words for chunk in chunks), len(chunks)
             en = f"{count} tokens are read in {several} chunks, with the ends at: {ends}"
             notes.append(tr(en, f"{count} トークンを {several} つに分けて読みます。切れ目: {ends}"))
-    if unknown := [word for word in known.unknown(text_of(recipe)) if word not in _names(vocabulary)]:
-        listed = ", ".join(unknown)
-        notes.append(tr(f"this model does not know: {listed}", f"このモデルが知らない言葉: {listed}"))
+    if never := [word for word in known.unknown(text_of(recipe)) if word not in _names(vocabulary)]:
+        notes.append(unknown(never))
     return notes
+
+
+def unknown(words: Iterable[str]) -> str:
+    """The line about words that a model never met."""
+    listed = ", ".join(words)
+    return tr(f"this model does not know: {listed}", f"このモデルが知らない言葉: {listed}")
 
 
 def borders(chunks: tuple[Chunk, ...], vocabulary: Vocabulary) -> Iterator[str]:

@@ -5,16 +5,18 @@ n images, c channels, h w height and width of a latent.
 
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Tensor
 
 from ...engine import Engine, Job
 from ...errors import FileError, KakusanError
+from ...messages import tr
 from ...pipeline import Pipeline, Step
 from ...samplers.count import evaluations
 from ...tasks.conditions import of_tokens
 from ...tasks.drawing import Drawing, drawn
+from ...tasks.prompt_notes import unknown
 from .denoiser import LogAlphaDenoiser
 from .levels import Walk
 from .noise import BatchNoise, Stream
@@ -57,9 +59,17 @@ class Batches:
             noise.finish(self.walk.draws)
 
     def notes(self) -> list[str]:
-        """Words that the model was never shown."""
+        """Words that the model was never shown, and prompts that are cut, as the scripts cut them."""
         known = dict.fromkeys(prompt for batch in self.prompts for prompt in batch)
-        return self.pipe.notes([replace(self.pipe.defaults, prompt=prompt) for prompt in known])
+        words = dict.fromkeys(word for prompt in known for word in self.pipe.words_unknown(prompt))
+        notes = [unknown(words)] if words else []
+        room = self.pipe.model.tokenizer.length - 2
+        for prompt in known:
+            if (count := len(self.pipe.model.tokenizer.encode(prompt))) > room:
+                en = f"only the first {room} of {count} tokens are read, as by the original script; kakusan draw reads all: {prompt[:40]}"
+                ja = f"元のスクリプトと同じく {count} トークンのうち最初の {room} だけを読みます。kakusan draw は全部です: {prompt[:40]}"
+                notes.append(tr(en, ja))
+        return notes
 
     def _networks(self) -> dict[str, Callable[..., Tensor]]:
         if self.walk.sampler != "dpmpp_2m":
