@@ -182,9 +182,10 @@ def test_the_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
             exec(compile(block.replace("seed=", "steps=2, seed="), page.name, "exec"), names)
         for words in map(shlex.split, block.splitlines() if language == "sh" else []):
             assert main([*words[1:], "--steps", "2"]) == 0, capsys.readouterr().err
-    assert {path.name for path in Path("pictures").iterdir()} == {f"0000{i}-{seed}.png" for i, seed in enumerate((3, 1, 1, 6, 4))}
+    made = {f"0000{i}-{seed}.png" for i, seed in enumerate((3, 1, 1, 6, 4, 5, 3, 1, 1))}
+    assert {path.name for path in Path("pictures").iterdir()} == made | {"00006-3-depth.png"}
     assert next(path.name for path in sorted(Path("again").iterdir())) == "00000-00000-3.png"
-    assert Image.open("editing.png").height == 128
+    assert Image.open("editing.png").height == Image.open("depth.png").height == 128
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
