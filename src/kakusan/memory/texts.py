@@ -18,8 +18,8 @@ from ..images import RECORD_XMP, comment_text
 from ..messages import tr
 from .exif import COMMENT, PLAIN, exif
 
-MOST, TOTAL = 4 << 20, 8 << 20
-"""Bytes of one text, and of all texts of a file."""
+MOST, TOTAL = 4 << 20, 16 << 20
+"""Bytes of one text, and of all texts of a file, those that are left out among them."""
 CHUNKS = 1 << 20
 """So many parts of a file are looked at."""
 LABELLED = re.compile(r"(prompt|workflow):", re.I)
