@@ -52,16 +52,16 @@ def run(args: Arguments) -> int:
     parts = [_part(part, tokenizer, args, total) for part in prompt.parts]
     if args.json:
         tags = [{"kind": tag.kind, "name": tag.name, "text": tag.text, "unet": tag.unet} for tag in prompt.loras]
-        print_json({"dialect": wording.dialect, "room": tokenizer.length - 2, "evaluations": total, "parts": parts, "tags": tags})
+        print_json({"dialect": wording.dialect, "room": tokenizer.room, "evaluations": total, "parts": parts, "tags": tags})
     else:
-        _print(parts, prompt, tokenizer.length - 2, total)
+        _print(parts, prompt, tokenizer.room, total)
     return 0
 
 
 def _part(part: "Part", tokenizer: "Tokenizer", args: Arguments, total: int) -> dict[str, Any]:
     from ..prompts.chunks import chunked, counted
 
-    wording, room, start = options_wording.wording(args), tokenizer.length - 2, 0
+    wording, room, start = options_wording.wording(args), tokenizer.room, 0
     stages = []
     for stage in part.stages:
         chunks = chunked(stage.pieces, tokenizer, (), wording.wrap, wording.moved)

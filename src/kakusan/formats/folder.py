@@ -24,7 +24,7 @@ from ..models.clip_image import ClipImage
 from ..models.clip_text import ClipText
 from ..models.dpt import Dpt
 from ..models.unet import UNet
-from ..prompts.tokenizer import Tokenizer
+from ..models.xlm_roberta import XlmRoberta
 from . import parts as lay
 from .checker import GUARDED, checker_of, read_checker, write_checker
 from .configs_depth import write_preparation
@@ -32,6 +32,7 @@ from .fields import read_json, write_json
 from .model import Model
 from .model_index import ADDED, MOST_NOISE, read_index, write_index
 from .scheduler import read_schedule, write_low_noise, write_schedule
+from .text_towers import XLM, text_part, tokenizer_in
 from .weights import has_variant
 
 PARTS: dict[str, lay.Part[Any, Any]] = {
@@ -47,6 +48,7 @@ KINDS: dict[str, lay.Part[Any, Any]] = {
     "AutoencoderKL": lay.AUTOENCODER,
     "clip_text_model": lay.TEXT,
     "clip": lay.TEXT,
+    "xlm-roberta": XLM,
     "clip_vision_model": lay.IMAGE,
     "dpt": lay.DEPTH,
 }
@@ -82,13 +84,13 @@ def read_folder(
     settings = _settings(path, index)
     places = _shared(path, settings)
     networks = {
-        name: part.read(places(part.folder), weights=name in wanted, variant=variant, dtype=dtype, device=at)
+        name: _part(name, places(part.folder)).read(places(part.folder), weights=name in wanted, variant=variant, dtype=dtype, device=at)
         for name, part in PARTS.items()
         if name not in OPTIONAL or (places(part.folder) / "config.json").exists()
     }
     model = Model(
         **networks,
-        tokenizer=Tokenizer.from_folder(places("tokenizer")),
+        tokenizer=tokenizer_in(places("tokenizer")),
         schedule=read_schedule(path / SCHEDULE),
         card=_card(path / CARD),
         name=path.resolve().name,
@@ -99,6 +101,11 @@ def read_folder(
     _check_fit(path, model)
     _mend(path, model)
     return model
+
+
+def _part(name: str, folder: Path) -> lay.Part[Any, Any]:
+    """How a part lies in its folder: there are several kinds of text encoders."""
+    return text_part(folder) if name == "text" else PARTS[name]
 
 
 def _shared(path: Path, settings: Mapping[str, Any]) -> Callable[[str], Path]:
@@ -199,6 +206,7 @@ def _write(model: Model, path: Path, dtype: torch.dtype | None, max_shard_bytes:
     for name, part in PARTS.items():
         if (network := getattr(model, name)) is not None:
             more = {"upcast_attention": True} if name == "unet" and _overflows(model) else None
+            part = XLM if isinstance(network, XlmRoberta) else part
             part.write(network, network.config, path, dtype=dtype, max_shard_bytes=max_shard_bytes, more=more)
     if isinstance(model.depth, Dpt):
         write_json(_made(path / "feature_extractor") / "preprocessor_config.json", write_preparation(model.depth.config))

@@ -11,6 +11,7 @@ from ..models.autoencoder import Autoencoder
 from ..models.clip_image import ClipImage
 from ..models.clip_text import ClipText
 from ..models.unet import UNet
+from ..prompts.sentencepieces import SentencePieces
 from ..prompts.tokenizer import Tokenizer
 from ..schedules import NoiseSchedule
 
@@ -59,6 +60,11 @@ class Model:
         if self.text.config.vocab != CLIP_TOKENS:
             return "other"
         return "sd2" if self.text.config.activation == "gelu" else "sd1"
+
+    @property
+    def takes_japanese(self) -> bool:
+        """Whether its text encoder reads Japanese as it stands, as far as its tokenizer tells: rinna's, or XLM-RoBERTa's."""
+        return isinstance(self.tokenizer, SentencePieces)
 
     @property
     def variant(self) -> Variant:

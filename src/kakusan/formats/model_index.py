@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FileError
+from ..models.xlm_roberta import XlmRoberta
+from ..prompts.sentencepieces import CLASSES, SentencePieces
 from .configs import DIFFUSERS
 from .fields import Fields, read_json
 from .model import Model
@@ -18,13 +20,17 @@ ADDED = (0, 5, 1, 3)
 """Channels that the U-Net of each of these sees beside the latent's."""
 MOST_NOISE = 350  # of the x4 upscaler's small picture, as its own folder has it
 
+ALT_MODULE, ALT = "alt_diffusion", "RobertaSeriesModelWithTransformation"
 NOTHING = [None, None]
 KNOWN: dict[str, tuple[object, ...]] = {
-    "_class_name": (*PIPELINES.values(), "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipelineLegacy"),
+    "_class_name": (
+        *(*PIPELINES.values(), "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipelineLegacy"),
+        *("AltDiffusionPipeline", "AltDiffusionImg2ImgPipeline", "JapaneseStableDiffusionPipeline"),
+    ),
     "unet": (["diffusers", "UNet2DConditionModel"],),
     "vae": (["diffusers", "AutoencoderKL"],),
-    "text_encoder": (["transformers", "CLIPTextModel"], ["transformers", "CLIPTextModelWithProjection"]),
-    "tokenizer": (["transformers", "CLIPTokenizer"], ["transformers", "CLIPTokenizerFast"]),
+    "text_encoder": (["transformers", "CLIPTextModel"], ["transformers", "CLIPTextModelWithProjection"], [ALT_MODULE, ALT]),
+    "tokenizer": tuple(["transformers", name + fast] for name in ("CLIPTokenizer", *CLASSES.values()) for fast in ("", "Fast")),
     "depth_estimator": (["transformers", "DPTForDepthEstimation"], NOTHING),
 }
 IGNORED = (
@@ -52,16 +58,19 @@ def read_index(path: Path) -> dict[str, Any]:
 
 def write_index(model: Model, scheduler: str) -> dict[str, object]:
     """The model_index.json of a model whose sampler diffusers calls `scheduler`."""
+    tokenizer = model.tokenizer
     index: dict[str, object] = {
         "_class_name": PIPELINES[model.variant],
         "_diffusers_version": DIFFUSERS,
         "feature_extractor": NOTHING,
         "scheduler": ["diffusers", scheduler],
         "text_encoder": ["transformers", "CLIPTextModel"],
-        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "tokenizer": ["transformers", CLASSES[tokenizer.layout] if isinstance(tokenizer, SentencePieces) else "CLIPTokenizer"],
         "unet": ["diffusers", "UNet2DConditionModel"],
         "vae": ["diffusers", "AutoencoderKL"],
     }
+    if isinstance(model.text, XlmRoberta):
+        index |= {"_class_name": "AltDiffusionPipeline", "text_encoder": [ALT_MODULE, ALT]}
     if model.variant == "depth":
         if model.depth is None:
             return index | {"depth_estimator": NOTHING}

@@ -56,11 +56,15 @@ class Placed(NamedTuple):
 
 @dataclass(frozen=True)
 class Chunk:
-    """One row for the text encoder: tokens (l) with start, end and padding. words: how many of them are the prompt's."""
+    """One row for the text encoder: tokens (l) with start, end and padding.
+
+    words: how many of them are the prompt's; first: the place of the first of these.
+    """
 
     tokens: tuple[Token, ...]
     words: int
     placed: tuple[Placed, ...] = ()
+    first: int = 1
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -75,7 +79,7 @@ class Chunk:
     @property
     def own(self) -> tuple[Token, ...]:
         """The prompt's tokens alone."""
-        return self.tokens[1 : 1 + self.words]
+        return self.tokens[self.first : self.first + self.words]
 
 
 def chunked(
@@ -128,7 +132,7 @@ class _Filling:
     """Chunks in the making."""
 
     def __init__(self, tokenizer: "Tokenizer"):
-        self.tokenizer, self.room, self.comma = tokenizer, tokenizer.length - 2, tokenizer.vocab.get(",</w>", NOWHERE)
+        self.tokenizer, self.room, self.comma = tokenizer, tokenizer.room, tokenizer.vocab.get(",</w>", NOWHERE)
         self.done: list[Chunk] = []
         self.tokens: list[Token] = []
         self.placed: list[Placed] = []
@@ -156,8 +160,8 @@ class _Filling:
     def end(self) -> None:
         """Close the chunk, however much there is in it."""
         tokenizer, left = self.tokenizer, self.room - len(self.tokens)
-        row = [Token(tokenizer.start), *self.tokens, Token(tokenizer.end), *[Token(tokenizer.pad)] * left]
-        self.done.append(Chunk(tuple(row), len(self.tokens), tuple(self.placed)))
+        row = [*[Token(tokenizer.start)] * tokenizer.before, *self.tokens, Token(tokenizer.end), *[Token(tokenizer.pad)] * left]
+        self.done.append(Chunk(tuple(row), len(self.tokens), tuple(self.placed), tokenizer.before))
         self.tokens, self.placed, self.last_comma = [], [], NOWHERE
 
     def finished(self) -> tuple[Chunk, ...]:
@@ -177,13 +181,14 @@ class _Filling:
                     f"embedding {name!r} has {size} vectors, but this text encoder reads {self.room} at a time; use another",
                     f"埋め込み {name!r} のベクトルは {size} 個ですが、このテキストエンコーダーが一度に読めるのは {self.room} 個です",
                 )
-            self.placed.append(Placed(1 + len(self.tokens), span.embedding))
+            self.placed.append(Placed(self.tokenizer.before + len(self.tokens), span.embedding))
         self.tokens += span.tokens
 
     def _end_after(self, size: int) -> None:
         """Close the chunk after so many tokens; the others begin the next one."""
-        over, moved = self.tokens[size:], [place for place in self.placed if place.at > size]
-        self.tokens, self.placed = self.tokens[:size], [place for place in self.placed if place.at <= size]
+        end = size + self.tokenizer.before
+        over, moved = self.tokens[size:], [place for place in self.placed if place.at >= end]
+        self.tokens, self.placed = self.tokens[:size], [place for place in self.placed if place.at < end]
         self.end()
         self.tokens, self.placed = over, [place._replace(at=place.at - size) for place in moved]
 

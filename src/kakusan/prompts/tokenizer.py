@@ -62,6 +62,9 @@ class Tokenizer:
     Raises ValueError if a name in `specials`, `pad` or a part of a merge is not in the vocabulary, or `length` is below 2.
     """
 
+    before = 1
+    """Tokens in front of a text: the start."""
+
     def __init__(
         self,
         vocab: Mapping[str, int],
@@ -109,6 +112,11 @@ class Tokenizer:
         """
         write_table(Table(self.vocab, self.merges, self.pad, self.length, self.specials), Path(path))
 
+    @property
+    def room(self) -> int:
+        """How many tokens of a text `length` has places for, beside the end and the start, if there is one."""
+        return self.length - 1 - self.before
+
     def encode(self, text: str) -> list[int]:
         """The token ids of a text, without start, end and padding."""
         return [id for word in self._split(text) for id in self._ids(word)]
@@ -116,7 +124,7 @@ class Tokenizer:
     def padded(self, text: str) -> list[int]:
         """`length` ids: start, the text (cut if it is too long), end, padding."""
         ids = (id for word in self._split(text) for id in self._ids(word))
-        row = [self.start, *islice(ids, self.length - 2), self.end]
+        row = [self.start, *islice(ids, self.room), self.end]
         return row + [self.pad] * (self.length - len(row))
 
     def words(self, text: str) -> list[Word]:
