@@ -253,6 +253,22 @@ class CLIPTextModel(Component):
         """The table of token embeddings."""
         return self.network.token_embedding
 
+    def append(self, vectors: Tensor) -> None:
+        """Further token embeddings (n d), for the ids after the last."""
+        table = self.network.token_embedding.weight
+        self._replace(torch.cat([table.data, vectors.to(table.device, table.dtype)]))
+
+    def take_out(self, ids: range) -> None:
+        """Without the token embeddings of these ids; those after them move up."""
+        table = self.network.token_embedding.weight.data
+        self._replace(torch.cat([table[: ids.start], table[ids.stop :]]))
+
+    def _replace(self, table: Tensor) -> None:
+        self.network.token_embedding.weight = nn.Parameter(table, requires_grad=self.network.token_embedding.weight.requires_grad)
+        self.network.token_embedding.num_embeddings = len(table)
+        self.network.config = replace(self.network.config, vocab=len(table))
+        self.register_to_config(vocab_size=len(table))
+
 
 def _to_folder_names(component: Component, state: dict[str, Any], prefix: str, _: object) -> None:
     for ours, theirs in component.names().items():

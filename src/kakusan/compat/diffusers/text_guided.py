@@ -21,13 +21,14 @@ from .lora import LoraPipeline
 from .outputs import StableDiffusionPipelineOutput
 from .pipeline import DiffusionPipeline
 from .random import Generators, check_generators
+from .textual_inversion import LearntWords
 from .tokenizer import CLIPTokenizer
 from .truncation import say_what_is_cut
 
 Text = str | Sequence[str] | None
 
 
-class TextGuidedPipeline(LoraPipeline, DiffusionPipeline):
+class TextGuidedPipeline(LoraPipeline, LearntWords, DiffusionPipeline):
     """A text encoder, a U-Net, an autoencoder and a scheduler; a subclass says what is drawn with them."""
 
     vae: AutoencoderKL

@@ -1,6 +1,8 @@
 """transformers' CLIPTokenizer over ours: `tokenizer(text, padding="max_length", truncation=True, return_tensors="pt").input_ids`."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, groupby, pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,6 +57,7 @@ class CLIPTokenizer:
 
     def __init__(self, tokenizer: Tokenizer):
         self.tokenizer = tokenizer
+        self.taught: dict[str, int] = {}  # words of textual inversion, and how many tokens each is
         self.model_max_length = tokenizer.length
         self.bos_token_id, self.eos_token_id, self.pad_token_id = tokenizer.start, tokenizer.end, tokenizer.pad
         self._spelt = {id: token for token, id in tokenizer.vocab.items()}
@@ -102,7 +105,7 @@ class CLIPTokenizer:
 
     def encode(self, text: str, add_special_tokens: bool = True, max_length: int | None = None) -> list[int]:
         """The ids of one text, between start and end unless told otherwise, cut to `max_length` if that is given."""
-        ids = self.tokenizer.encode(text)
+        ids = self._ids(text)
         if not add_special_tokens:
             return ids[:max_length]
         kept = ids if max_length is None else ids[: max(max_length - 2, 0)]
@@ -110,7 +113,7 @@ class CLIPTokenizer:
 
     def tokenize(self, text: str) -> list[str]:
         """The tokens of a text, as the vocabulary has them."""
-        return self.convert_ids_to_tokens(self.tokenizer.encode(text))
+        return self.convert_ids_to_tokens(self._ids(text))
 
     def decode(self, token_ids: "int | Sequence[int] | torch.Tensor", skip_special_tokens: bool = False, **_: object) -> str:
         """The text that ids spell."""
@@ -123,7 +126,9 @@ class CLIPTokenizer:
         )
         if skip_special_tokens:
             ids = [id for id in ids if id not in self.all_special_ids]
-        return self.tokenizer.decode(ids)
+        parts = ((taught, list(run)) for taught, run in groupby(ids, lambda id: id >= len(self.tokenizer)))
+        texts = (" ".join(self._spelt[id] for id in run) if taught else self.tokenizer.decode(run) for taught, run in parts)
+        return " ".join(text for text in texts if text)
 
     def batch_decode(
         self, sequences: "Sequence[Sequence[int]] | torch.Tensor", skip_special_tokens: bool = False, **_: object
@@ -133,9 +138,10 @@ class CLIPTokenizer:
 
     def convert_tokens_to_ids(self, tokens: str | Sequence[str]) -> int | list[int]:
         """The id of a token as the vocabulary has it, or of each of several."""
+        vocab = self.get_vocab()
         if isinstance(tokens, str):
-            return self.tokenizer.vocab.get(tokens, self.unk_token_id)
-        return [self.tokenizer.vocab.get(token, self.unk_token_id) for token in tokens]
+            return vocab.get(tokens, self.unk_token_id)
+        return [vocab.get(token, self.unk_token_id) for token in tokens]
 
     def convert_ids_to_tokens(self, ids: Sequence[int]) -> list[str]:
         """The tokens of ids, as the vocabulary has them."""
@@ -143,11 +149,11 @@ class CLIPTokenizer:
 
     def get_vocab(self) -> dict[str, int]:
         """Token to id."""
-        return dict(self.tokenizer.vocab)
+        return self.tokenizer.vocab | {self._spelt[id]: id for id in range(len(self.tokenizer), len(self))}
 
     @property
     def vocab_size(self) -> int:
-        """How many tokens there are."""
+        """How many tokens there are without those that were taught."""
         return len(self.tokenizer)
 
     @property
@@ -156,7 +162,51 @@ class CLIPTokenizer:
         return sorted({self.bos_token_id, self.eos_token_id, self.unk_token_id, self.pad_token_id})
 
     def __len__(self) -> int:
-        return len(self.tokenizer)
+        return len(self.tokenizer) + sum(self.taught.values())
+
+    def teach(self, word: str, count: int) -> None:
+        """From now on a word, in upper or lower case, is so many tokens of its own, the next that are free.
+
+        Raises KakusanError if it is known.
+        """
+        if word in self.get_vocab() or word.casefold() in map(str.casefold, self.taught):
+            raise KakusanError(
+                f"the word {word!r} is known already; give another token", f"{word!r} はもうあります。別の token にしてください"
+            )
+        self.taught[word] = count
+        self._respell()
+
+    def forget(self, word: str) -> range:
+        """Forget a word that was taught; the ids it had, which those after it take over. Raises KakusanError if it was not."""
+        if word not in self.taught:
+            there = ", ".join(self.taught) or "-"
+            raise KakusanError(
+                f"the word {word!r} was not taught; there are: {there}", f"{word!r} は教えられていません。あるのは {there} です"
+            )
+        ids = self._places()[word]
+        del self.taught[word]
+        self._respell()
+        return ids
+
+    def _places(self) -> dict[str, range]:
+        """The ids of each word that was taught."""
+        ends = list(accumulate(self.taught.values(), initial=len(self.tokenizer)))
+        return {word: range(start, end) for word, (start, end) in zip(self.taught, pairwise(ends), strict=True)}
+
+    def _respell(self) -> None:
+        self._spelt = {id: token for id, token in self._spelt.items() if id < len(self.tokenizer)}
+        for word, ids in self._places().items():
+            self._spelt |= {id: word if i == 0 else f"{word}_{i}" for i, id in enumerate(ids)}
+
+    def _ids(self, text: str) -> list[int]:
+        """The ids of a text, words that were taught found in it before anything else, the longest first."""
+        places = {word.casefold(): ids for word, ids in self._places().items()}
+        if not places:
+            return self.tokenizer.encode(text)
+        pattern = "|".join(re.escape(word) for word in sorted(places, key=len, reverse=True))
+        parts = re.split(f"({pattern})", text, flags=re.IGNORECASE)
+        taught = (places.get(part.casefold()) if i % 2 else None for i, part in enumerate(parts))
+        return [id for part, ids in zip(parts, taught, strict=True) for id in (self.tokenizer.encode(part) if ids is None else ids)]
 
     def _checked(self, text: object) -> list[str]:
         texts: list[Any] = list(text) if isinstance(text, list | tuple) else [text]
