@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import KakusanError
 from ..images import check_writable
 from ..messages import tr
+from ..prompts.requests import Request
 from . import draw, options_editing, options_lora, options_safety
 from .parser import Arguments, Parser
 from .progress import said_if_slow
@@ -56,7 +57,7 @@ def run(args: Arguments) -> int:
         pipe = load(model, device=args.device, **options_safety.loading(args))
         options_lora.prepare(pipe, args)
     _hide(pipe, recipe, args)
-    return draw.drawn(pipe, prompt, args, options, [*memory.notes, *notes, *_differences(memory, pipe)], start)
+    return draw.drawn(pipe, [Request(prompt)], args, options, [*memory.notes, *notes, *_differences(memory, pipe)], start)
 
 
 def told(memory: "Memory", picture: Path) -> "Recipe":

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import KakusanError
 from ..images import check_writable
 from ..messages import tr
+from ..prompts.requests import Request
 from . import (
     options_editing,
     options_judging,
@@ -16,6 +18,7 @@ from . import (
     options_like,
     options_lora,
     options_mask_text,
+    options_prompts,
     options_safety,
     options_wording,
 )
@@ -29,6 +32,7 @@ from .table import print_json
 if TYPE_CHECKING:
     from ..pipeline import Pipeline
     from ..tasks.fitting import Picture
+    from ..tasks.recipe import Recipe
 
 NAME = "draw"
 HELP = ("draw a picture of words; the name of this command may be left out", "ことばから絵を描く。コマンド名は省略できます")
@@ -55,6 +59,7 @@ def add_arguments(parser: Parser) -> None:
         help=tr("what to draw (after -- if it begins with a dash)", "描くもの (- で始まるときは -- の後に)"),
     )
     add_options(parser)
+    options_prompts.add_arguments(parser)
 
 
 def add_options(parser: Parser) -> None:
@@ -114,7 +119,8 @@ def add_options(parser: Parser) -> None:
 def run(args: Arguments) -> int:
     """Draw, save and list pictures. Ctrl-C or a fault ends it early: what is finished is kept and listed."""
     start = time.monotonic()
-    words = prompt(args)
+    asked = options_prompts.requests(args, prompt)
+    worded = options_prompts.chance(args)
     if args.show_steps is not None and args.show_steps < 1:
         raise KakusanError(
             f"--show-steps is {args.show_steps}; it must be at least 1", f"--show-steps が {args.show_steps} です。1 以上にしてください"
@@ -125,15 +131,26 @@ def run(args: Arguments) -> int:
 
         pipe = load(options_editing.model(args), device=args.device, **options_safety.loading(args))
         options_lora.prepare(pipe, args)
-    return drawn(pipe, words, args, given(args), [], start)
+    return drawn(pipe, asked, args, given(args), [], start, worded)
 
 
-def drawn(pipe: "Pipeline", words: str, args: Arguments, options: dict[str, object], notes: list[str], start: float) -> int:
-    """Carry out what is asked for, and tell of it. options: by the names of a recipe's fields; start: when it was asked for."""
+def drawn(
+    pipe: "Pipeline",
+    asked: Sequence[Request],
+    args: Arguments,
+    options: dict[str, object],
+    notes: list[str],
+    start: float,
+    worded: "Callable[[Recipe], Recipe]" = lambda recipe: recipe,
+) -> int:
+    """Carry out what is asked for, and tell of it. options: by the names of a recipe's fields; start: when it was asked for.
+
+    worded: puts a picture's own words into its recipe.
+    """
     from .remembering import Remembering
 
     remembering = Remembering(pipe)
-    plan = Plan(pipe, words, args, options, cache(lambda original: _mask(pipe, original, args)), remembering.begun)
+    plan = Plan(pipe, asked, args, options, cache(lambda original: _mask(pipe, original, args)), remembering.begun, worded)
     notes = [*notes, *pipe.notes(plan.recipes), *pipe.afterwards().notes, *options_large.notes(args)]
     if not args.quiet:
         _say(notes)

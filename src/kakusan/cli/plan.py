@@ -1,12 +1,13 @@
 """All pictures that one `kakusan draw` makes: of words, of a picture, of each picture in a folder, and of its own results again."""
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import FileError, KakusanError
+from ..prompts.requests import Request
 from .parser import Arguments
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ NAME_LENGTH = 60  # characters of a picture's name that go on into its result's:
 
 
 class Plan:
-    """Pictures in the order of their numbers: those of the first original, then what is made of them again, then the next original.
+    """Pictures in the order of their numbers: those of the first original and prompt, then what is made of them again, then the next.
 
     Every original is opened, and every recipe checked, before anything is drawn; the pictures themselves are opened again in turn,
     so that a folder may be larger than the memory. options: as in `Pipeline.__call__`; mask: of an original, if it has one;
@@ -35,39 +36,43 @@ class Plan:
     def __init__(
         self,
         pipe: "Pipeline",
-        prompt: str,
+        requests: Sequence[Request],
         args: Arguments,
         options: Mapping[str, object],
         mask: "Callable[[Path], Picture | None]",
         begun: "Callable[[int, Asked], None]" = lambda picture, asked: None,
+        worded: "Callable[[Recipe], Recipe]" = lambda recipe: recipe,
     ):
         self.pipe, self.args, self.options, self.mask, self.begun = pipe, args, dict(options), mask, begun
+        self.worded = worded
         self.area: Area = self.options.pop("area")  # type: ignore[assignment]
         self.resize: Resize = self.options.pop("resize")  # type: ignore[assignment]
         self.rounds = 1 + _loops(args)
-        self.originals: list[Path | None] = [None] if args.image is None else list(_originals(args.image))
+        originals: list[Path | None] = [None] if args.image is None else list(_originals(args.image))
+        self.jobs = [(original, request) for original in originals for request in requests]
+        """What is drawn with one call: an original, if there is one, as a prompt has it."""
         self.recipes: list[Recipe] = []
         self.totals: list[int] = []  # evaluations of each
         first = secrets.randbelow(2**32) if args.seed is None else args.seed
-        for original in self.originals:
-            self._add(original, prompt, first)
+        for i, (original, request) in enumerate(self.jobs):
+            self._add(original, request, first if request.seed is None else request.seed, i // len(requests) * self.rounds)
 
     @property
     def names(self) -> list[str]:
         """What each picture's file is called behind its number: as its original in a folder, else by its seed."""
         if self.args.image is None or not self.args.image.is_dir():
             return [str(recipe.seed) for recipe in self.recipes]
-        return [path.stem[:NAME_LENGTH] for path in self.originals if path for _ in range(self.rounds * self.args.count)]
+        return [path.stem[:NAME_LENGTH] for path, _ in self.jobs if path for _ in range(self.rounds * self.args.count)]
 
     def steps(self) -> "Iterator[tuple[Step, Image | None]]":
-        """Draw everything, as many originals together as the model takes rows; with the first step of a picture comes its depth.
+        """Draw everything, as many jobs together as the model takes rows; with the first step of a picture comes its depth.
 
         The depth is there only if it is to be saved.
         """
         together = max(1, self.pipe.max_rows // self.args.count)
         done = 0
-        for start in range(0, len(self.originals), together):
-            group = range(start, min(start + together, len(self.originals)))
+        for start in range(0, len(self.jobs), together):
+            group = range(start, min(start + together, len(self.jobs)))
             latest: dict[int, Image] = {}
             for turn in range(self.rounds):
                 at = [self._at(k, turn, i) for k in group for i in range(self.args.count)]
@@ -75,16 +80,18 @@ class Plan:
                     yield step._replace(done=done + step.done, total=sum(self.totals)), depth
                 done += sum(self.totals[i] for i in at)
 
-    def _at(self, original: int, turn: int, i: int) -> int:
+    def _at(self, job: int, turn: int, i: int) -> int:
         per_round = int(self.args.count)
-        return (original * self.rounds + turn) * per_round + i
+        return (job * self.rounds + turn) * per_round + i
 
-    def _add(self, original: Path | None, prompt: str, seed: int) -> None:
+    def _add(self, original: Path | None, request: Request, seed: int, rounds: int) -> None:
+        """The recipes of one job. rounds: of the same prompt that came before; seeds count on from them."""
         from ..tasks.variations import numbered
 
-        given, (width, height) = self.pipe.given(self._asked(original, original))
-        drawn = {"width": width, "height": height, "area": self.area}
-        recipes = self.pipe.recipes(prompt, self.args.count, seed, {**self.options, **drawn}, given)
+        given, (width, height) = self.pipe.given(self._asked(original, original, request))
+        said = {} if request.negative is None else {"negative": request.negative}
+        drawn = {**said, **request.options, "width": width, "height": height, "area": self.area}
+        recipes = self.pipe.recipes(request.prompt, self.args.count, seed, {**self.options, **drawn}, given)
         if self.rounds > 1 and (recipes[0].mode == "upscale" or any(self.area.outpaint)):
             raise KakusanError(
                 "--loopback needs pictures that stay as large as they are; leave it out",
@@ -93,10 +100,10 @@ class Plan:
         if self.args.save_depth and recipes[0].mode != "depth2img":
             raise KakusanError("--save-depth is for a depth model; give one with --model", "--save-depth は奥行きのモデル用です")
         for turn in range(self.rounds):
-            for i, recipe in enumerate(recipes):
+            for recipe in recipes:
                 strength = min(1.0, recipe.strength * self.args.loopback_factor**turn)
-                further = numbered(replace(recipe, strength=strength), len(self.recipes) - i)
-                self.recipes.append(self.pipe.checked(further))
+                further = numbered(replace(recipe, strength=strength), (rounds + turn) * self.args.count)
+                self.recipes.append(self.pipe.checked(self.worded(further)))
                 self.totals.append(self.pipe.evaluations(further, given) - int(self.args.save_depth and given.depth is None))
 
     def _drawn(self, at: list[int], latest: "dict[int, Image]") -> "Iterator[tuple[Step, Image | None]]":
@@ -105,8 +112,8 @@ class Plan:
 
         givens = []
         for j, i in enumerate(at):
-            original = self.originals[i // (self.rounds * self.args.count)]
-            asked = self._asked(latest.get(j, original), original)
+            original, request = self.jobs[i // (self.rounds * self.args.count)]
+            asked = self._asked(latest.get(j, original), original, request)
             self.begun(i, asked)
             given = self.pipe.given(asked)[0]
             givens.append(self._with_depth(given) if self.args.save_depth else given)
@@ -118,12 +125,13 @@ class Plan:
                 latest[step.picture] = step.image
             yield step._replace(picture=at[step.picture]), depths.pop(step.picture, None)
 
-    def _asked(self, picture: "Picture | None", original: Path | None) -> "Asked":
+    def _asked(self, picture: "Picture | None", original: Path | None, request: Request) -> "Asked":
         from ..tasks.beginning import Asked
 
         args = self.args
         mask = None if original is None else self.mask(original)
-        return Asked(picture, mask, args.depth, (args.width, args.height), self.resize, self.area)
+        size = (request.width or args.width, request.height or args.height)
+        return Asked(picture, mask, args.depth, size, self.resize, self.area)
 
     def _with_depth(self, given: "Given") -> "Given":
         if given.depth is not None or given.image is None:
