@@ -353,6 +353,16 @@ def test_a_long_prompt_is_told_to_the_user(pair: Pair) -> None:
     assert note.startswith("14 tokens are read in 2 chunks, with the ends at: ")
 
 
+def test_a_program_that_cuts_long_prompts_is_drawn_after_and_told(pair: Pair) -> None:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    result = pair.pipe(letters, steps=1, seed=1, like="diffusers")
+    assert result.recipes[0].wording == Wording("plain", cut=True)
+    assert Recipe.parse(result.recipes[0].parameters()) == result.recipes[0]
+    assert result.notes[0] == "of 26 tokens only the first 12 are read, up to: abcdefghijkl | mnopqrstuvwx"
+    told = pair.told(letters, wording=Wording("plain", cut=True))
+    close(told.conds[0].context, pair.states(pair.row(letters)))
+
+
 def test_tokens_that_are_given_are_told_as_they_are(pair: Pair) -> None:
     told = pair.conditions(of_tokens(pair.row("(ab:1.5)"), pair.row("")))
     close(told(0).conds[0].context, pair.states(pair.row("(ab:1.5)")))

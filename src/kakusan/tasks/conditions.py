@@ -252,8 +252,9 @@ def _as_long(contexts: list[Tensor]) -> list[Tensor]:
 
 
 def _line(part: Part, vocabulary: Vocabulary, wording: Wording) -> Line:
+    most = 1 if wording.cut else None
     made = {
-        stage.pieces: chunked(stage.pieces, vocabulary.tokenizer, vocabulary.embeddings, wording.wrap, wording.moved)
+        stage.pieces: chunked(stage.pieces, vocabulary.tokenizer, vocabulary.embeddings, wording.wrap, wording.moved)[:most]
         for stage in part.stages
     }
     return Line(tuple(Stretch(made[stage.pieces], stage.until) for stage in part.stages), part.weight)

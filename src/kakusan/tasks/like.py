@@ -88,7 +88,7 @@ class Like:
         """What `settings` said; what cannot be is left out."""
         name = settings.get("Like", "")
         ensd, of, place = (_whole(settings.get(key, "")) for key in ("ENSD", "Batch size", "Batch pos"))
-        there = 0 <= place < of <= 1000
+        there = 0 <= place < of <= 1000 and name in PROFILES and PROFILES[name].slices  # where seeds count up it says nothing
         return cls(
             name=name if name in PROFILES else "",
             rng=SAID.get(settings.get("RNG", ""), ""),
@@ -115,9 +115,9 @@ def asked(
 
 
 def worded(like: Like | None, wording: Wording) -> Wording:
-    """`wording` in the dialect of the program that is asked for."""
+    """`wording` in the dialect of the program that is asked for; those that know no weights cut long prompts as well."""
     dialect = None if like is None else like.row.dialect
-    return wording if dialect is None else replace(wording, dialect=dialect)
+    return wording if dialect is None else replace(wording, dialect=dialect, cut=dialect == "plain")
 
 
 def batched(options: Mapping[str, object], sampler: str, wording: Wording, count: int) -> dict[str, object]:

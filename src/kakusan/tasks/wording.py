@@ -34,6 +34,7 @@ class Wording:
     clip_skip: 1 uses the text encoder's last layer that the model was trained with, 2 the one before it, and so on; the final norm
     follows in any case. backtrack: see `chunks.chunked`. old_timelines: prompt editing as AUTOMATIC1111's web UI before 1.6.
     pad: a prompt shorter than its opposite is filled up with the states of the empty prompt, instead of being used as long as it is.
+    cut: only the first chunk of a long prompt is read, as diffusers and CompVis' scripts do; users are told.
     Raises KakusanError on what is none of these.
     """
 
@@ -43,6 +44,7 @@ class Wording:
     backtrack: int = BACKTRACK
     old_timelines: bool = False
     pad: bool = False
+    cut: bool = False
 
     def __post_init__(self) -> None:
         _check_word("dialect", self.dialect, DIALECTS)
@@ -77,7 +79,7 @@ class Wording:
             said["Prompt word wrap length limit"] = str(self.backtrack)
         if self.old_timelines:
             said["Old prompt editing timelines"] = "True"
-        return said | ({"Pad conds": "True"} if self.pad else {})
+        return said | ({"Pad conds": "True"} if self.pad else {}) | ({"Long prompts": "cut"} if self.cut else {})
 
     @classmethod
     def of_settings(cls, settings: Mapping[str, str]) -> "Wording":
@@ -87,7 +89,7 @@ class Wording:
         skip = _number(settings.get("Clip skip", ""), 1, 1, MOST_SKIPPED)
         backtrack = _number(settings.get("Prompt word wrap length limit", ""), BACKTRACK, 0, LONGEST_BACKTRACK)
         old, pad = (settings.get(key) == "True" for key in ("Old prompt editing timelines", "Pad conds"))
-        return cls(dialect, emphasis, skip, backtrack, old, pad)
+        return cls(dialect, emphasis, skip, backtrack, old, pad, settings.get("Long prompts") == "cut")
 
 
 def asked(usual: Wording, dialect: str | None = None, emphasis: str | None = None, clip_skip: int | None = None) -> Wording:
