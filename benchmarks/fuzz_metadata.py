@@ -269,7 +269,7 @@ def gif(texts: dict[str, str], rng: random.Random | None = None) -> bytes:
 
 def bombs() -> Iterator[bytes]:
     """Files that would fill the memory of whoever believes them, or that go in circles."""
-    zeros = zlib.compress(bytes(200 << 20), 9)
+    zeros = zlib.compress(bytes(64 << 20), 9)
     end = chunk(b"IEND", b"")
     start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0))
     yield start + chunk(b"zTXt", b"parameters\0\0" + zeros) + end
