@@ -1,6 +1,6 @@
 """What `kakusan info` tells of a file of weights."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,10 +61,18 @@ def _report(source: "Source", about: "Summary", digest: str) -> dict[str, Any]:
         "ema": about.ema,
         "sha256": digest,
         "short_hash": digest[:10],
+        **_lora(source, about),
         "metadata": dict(source.metadata),
         "tensors": about.tensors,
         "extra": list(about.extra),
     }
+
+
+def _lora(source: "Source", about: "Summary") -> dict[str, Any]:
+    from ..formats.lora_summary import lora_summary
+
+    found = lora_summary(source) if about.found is None else None
+    return {"lora": asdict(found)} if found else {}
 
 
 def _print(source: "Source", about: "Summary", digest: str) -> None:
@@ -92,6 +100,7 @@ def _facts(source: "Source", about: "Summary", digest: str) -> list[tuple[str, s
         (tr("kind", "種類"), tr(*about.kind)),
         (tr("family", "系統"), _family(about)),
         (tr("predicts", "予測"), _prediction(about)),
+        *(_beside(source) if about.found is None else ()),
         (
             tr("format", "形式"),
             tr(
@@ -112,6 +121,29 @@ def _family(about: "Summary") -> str:
 
     found = about.found
     return words(found.family, found.variant, found.prediction) if found and found.unet else ""
+
+
+def _beside(source: "Source") -> list[tuple[str, str]]:
+    """What a LoRA is, or a learnt word."""
+    from ..formats.lora_summary import embedding_summary, lora_summary
+
+    if (lora := lora_summary(source)) is not None:
+        ranks = ", ".join(
+            f"{rank} ({layers})" if len(lora.ranks) > 1 else str(rank) for rank, layers in list(lora.ranks.items())[:FIRST_FEW]
+        )
+        names = {"unet": "U-Net", "text": tr("text encoder", "テキストエンコーダー")}
+        layers = ", ".join(f"{names[network]} {count}" for network, count in lora.layers.items())
+        return [
+            (tr("family", "系統"), lora.family),
+            (tr("form", "形"), tr(f"{lora.form}, {lora.names}'s names", f"{lora.form} ({lora.names} の名前)")),
+            (tr("rank", "ランク"), ranks),
+            (tr("layers", "層"), layers),
+        ]
+    if (word := embedding_summary(source)) is not None:
+        vectors, width, family = word
+        told = tr(f"{vectors} vectors of width {width}", f"幅 {width} のベクトル {vectors} 本")
+        return [(tr("family", "系統"), family), (tr("word", "語"), told)]
+    return []
 
 
 def _prediction(about: "Summary") -> str:

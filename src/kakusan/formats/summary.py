@@ -34,7 +34,7 @@ KINDS: tuple[tuple[str, str, str], ...] = (
     (r"(model\.diffusion_model\.)?double_blocks\.", "a model of Flux", "Flux のモデル"),
     (r"(lora_(unet|te)|.*[._]lora[._](up|down|A|B)\.)", "a LoRA, to be used together with a model", "LoRA (モデルと組み合わせて使う)"),
     (r"(.*\.)?hada_w1_a|.*\.lokr_w1", "a LyCORIS, to be used together with a model", "LyCORIS (モデルと組み合わせて使う)"),
-    (r"emb_params$|string_to_param\.", "a textual inversion: words for a prompt", "Textual Inversion (プロンプトの語)"),
+    (r"emb_params$|string_to_param\.|\*$", "a textual inversion: words for a prompt", "Textual Inversion (プロンプトの語)"),
     (r"control_model\.|controlnet_", "a ControlNet, to be used together with a model", "ControlNet (モデルと組み合わせて使う)"),
     (r"concept_embeds$", "a safety checker", "セーフティチェッカー"),
     (r"down_blocks\.", "the U-Net out of a diffusers folder", "diffusers フォルダーの U-Net"),
