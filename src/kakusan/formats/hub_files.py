@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import NoReturn
 
 from ..errors import KakusanError
+from ..prompts.sentencepieces import NAMES
 from .weights import USUAL_VARIANT, names_of
 
 FOLDERS = (
@@ -14,7 +15,7 @@ FOLDERS = (
 )
 STEMS = ("diffusion_pytorch_model", "model", "text_projection")
 SINGLE = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
-SETTINGS = (".json", ".txt")
+SETTINGS = (".json", ".txt", *NAMES.values())
 ABOUT = ("README.md", "LICENSE", "LICENSE.md", "LICENSE.txt")
 MORE = ("model_index.json", "kakusan.json")
 

@@ -86,13 +86,7 @@ def counted(schedule: NoiseSchedule, steps: int) -> tuple[int, ...]:
 
 def even_in_time(schedule: NoiseSchedule, steps: int) -> tuple[float, ...]:
     """From the table's last level to its first, even in t, log alpha being linear between timesteps (`NoiseScheduleVP`, time_uniform)."""
-    logs = [-math.log1p(sigma**2) for sigma in schedule.sigmas()]
-    found = []
-    for k in range(steps + 1):
-        place = (schedule.steps - 1) * (1 - k / steps)
-        low = min(int(place), schedule.steps - 2)
-        found.append(math.sqrt(math.expm1(-(logs[low] + (place - low) * (logs[low + 1] - logs[low])))))
-    return tuple(found)
+    return _from_place(schedule, schedule.steps - 1, steps)
 
 
 def _kept(recipe: Recipe) -> float:
@@ -118,11 +112,15 @@ def _timed(sampler: str, schedule: NoiseSchedule, steps: int, done: int) -> tupl
     done = min(max(done, 2), len(up) - 1)
     if sampler != "unipc":
         return _table(schedule, up[: done + 1][::-1])
+    return (schedule.sigmas()[up[done]], *_from_place(schedule, up[done - 1], done))
+
+
+def _from_place(schedule: NoiseSchedule, first: int, steps: int) -> tuple[float, ...]:
+    """From a timestep to the table's first, log alpha being linear between timesteps."""
     logs = [-math.log1p(sigma**2) for sigma in schedule.sigmas()]
-    places = [up[done - 1] * (1 - k / done) for k in range(done + 1)]
+    places = [first * (1 - k / steps) for k in range(steps + 1)]
     pairs = [(place, min(int(place), schedule.steps - 2)) for place in places]
-    walked = (logs[low] + (place - low) * (logs[low + 1] - logs[low]) for place, low in pairs)
-    return (schedule.sigmas()[up[done]], *(math.sqrt(math.expm1(-log)) for log in walked))
+    return tuple(math.sqrt(math.expm1(-(logs[low] + (place - low) * (logs[low + 1] - logs[low])))) for place, low in pairs)
 
 
 def _uniform(schedule: NoiseSchedule, steps: int) -> tuple[float, ...]:

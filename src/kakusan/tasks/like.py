@@ -7,7 +7,7 @@ from typing import Literal
 
 from ..errors import KakusanError
 from ..samplers import named
-from .profiles import PROFILES, Profile, Rng, automatic, profile
+from .profiles import FEW, PROFILES, Profile, Rng, automatic, profile
 from .wording import Wording
 
 RNGS: tuple[Rng, ...] = ("cpu", "cuda")
@@ -65,10 +65,11 @@ class Like:
         """Whether its levels are another program's (`levels`)."""
         return bool(self.name or self.discard)
 
-    def options(self, sampler: str) -> dict[str, float | str]:
+    def options(self, sampler: str, steps: int) -> dict[str, float | str]:
         """What the sampler is called with."""
         eta = {} if self.eta is None or sampler not in ETA else {"eta": self.eta}
-        return {**self.row.options.get(sampler, {}), **eta}
+        few = self.row.few.get(sampler, {}) if steps < FEW else {}
+        return {**self.row.options.get(sampler, {}), **few, **eta}
 
     def settings(self) -> dict[str, str]:
         """As lines of a recipe; AUTOMATIC1111's words where it has any."""

@@ -61,6 +61,7 @@ class LikeNoise(VariedNoise):
         super().__init__(source.varied)
         self.source, varied, like = source, source.varied, source.like
         row = like.row
+        self.place, self.of = (like.place, like.of) if row.slices else (0, 1)
         first = like.rng if like.rng and "first" in row.rng_changes else row.first
         again = like.rng if like.rng and "again" in row.rng_changes else row.again
         self.streams = [self._stream(seed, first) for seed in (varied.seed, varied.seed, varied.other)]
@@ -75,9 +76,8 @@ class LikeNoise(VariedNoise):
     def __call__(self, like: Tensor, sigma_from: float, sigma_to: float) -> Tensor:
         """A sampler's next numbers, as `like`."""
         if self.tree is not None:
-            of, place = self.source.like.of, self.source.like.place
             start, end = (torch.tensor(sigma, dtype=torch.float32).item() for sigma in (sigma_from, sigma_to))  # as there
-            return self.tree((of, *like.shape[1:]), start, end)[place : place + 1].to(like)
+            return self.tree((self.of, *like.shape[1:]), start, end)[self.place : self.place + 1].to(like)
         return self.streams[self.own].randn(like.shape).to(like)
 
     def first(self, shape: Sequence[int], sigma: float) -> Tensor:
@@ -97,10 +97,9 @@ class LikeNoise(VariedNoise):
         return LikeNoise(replace(self.source, span=self.source.again))
 
     def _stream(self, seed: int, rng: Rng) -> Stream:
-        like = self.source.like
-        dtype = torch.float16 if like.row.half else torch.float32
+        dtype = torch.float16 if self.source.like.row.half else torch.float32
         whole = seed % 2**64
-        return Slice(CpuStream(whole, dtype) if rng == "cpu" else PhiloxStream(whole), dtype, like.place, like.of)
+        return Slice(CpuStream(whole, dtype) if rng == "cpu" else PhiloxStream(whole), dtype, self.place, self.of)
 
     def _tree(self, span: Span, rng: Rng) -> BrownianTree:
         def draw(seed: int, shape: Sequence[int]) -> Tensor:

@@ -104,7 +104,7 @@ def _task(model: Model, recipe: Recipe, given: Given, levels: Sigmas, vocabulary
     words = words_of(recipe, vocabulary)
     factor = model.autoencoder.factor
     seed = seed_of(recipe, factor, model.schedule)
-    options = recipe.like.options(recipe.sampler)
+    options = recipe.like.options(recipe.sampler, recipe.steps)
     asked, image = mode(model, given), given.image
     size = (recipe.height // factor, recipe.width // factor)
     if image is None:

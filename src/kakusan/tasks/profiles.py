@@ -37,7 +37,7 @@ class Profile:
     sigma for samplers whose timesteps are not rounded (`levels.STRAIGHT`) unless their spacing is "leading", else full.
     automatic: the schedule where none is named, by sampler; "" for the others. rounded: the network is told whole timesteps.
     discard: samplers whose last level before 0 is left out of one step more. strength: how steps are counted (`levels`).
-    options: what samplers are called with. dialect: of prompts.
+    options: what samplers are called with; few: those with fewer than 15 steps. dialect: of prompts.
     """
 
     label: str
@@ -57,11 +57,13 @@ class Profile:
     discard: frozenset[str] = frozenset()
     strength: Literal["diffusers", "a1111", "comfyui", "invokeai", "compvis"] = "diffusers"
     options: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
+    few: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
     dialect: Dialect | None = None
 
 
 SPACED = {"": "linspace", "ddim": "leading", "ddpm": "leading", "pndm": "leading", "plms": "leading"}
 """The spacing each scheduler of diffusers has unless a model's file names one, as SD1's and SD2's do not [D]: `timestep_spacing`."""
+FEW = 15
 MULTISTEP: Mapping[str, Mapping[str, float | str]] = {"deis": {"order": 2}}  # [D]: solver_order=2
 
 PROFILES: Mapping[str, Profile] = {
@@ -130,6 +132,7 @@ PROFILES: Mapping[str, Profile] = {
         drawn_latent=False,  # [V] the posterior is sampled on the CPU, whose stream making the model has used up in part
         automatic={"": "ddim"},
         strength="compvis",
+        few={"dpmpp_2m": {"last_order": 1}},  # [V] DPM_Solver.sample: lower_order_final and steps < 15
         dialect="plain",
     ),
 }

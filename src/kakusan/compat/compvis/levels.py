@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from ...errors import KakusanError
 from ...schedules import NoiseSchedule
+from ...tasks.levels import even_in_time
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,7 @@ def dpm_solver(schedule: NoiseSchedule, steps: int) -> Walk:
             f"ddim_steps is {steps}; DPM-Solver++ of order 2 needs at least 2",
             f"ddim_steps が {steps} です。2 次の DPM-Solver++ には 2 以上が必要です",
         )
-    logs = [math.log(alpha) for alpha in schedule.alphas_cumprod()]
-    levels = []
-    for k in range(steps + 1):
-        place = (schedule.steps - 1) * (1 - k / steps)
-        low = min(int(place), schedule.steps - 2)
-        log_alpha = logs[low] + (place - low) * (logs[low + 1] - logs[low])
-        levels.append(math.sqrt(math.expm1(-log_alpha)))
-    return Walk("dpmpp_2m", tuple(levels), 0, {"last_order": 1 if steps < 15 else 2})
+    return Walk("dpmpp_2m", even_in_time(schedule, steps), 0, {"last_order": 1 if steps < 15 else 2})
 
 
 def redrawing(walk: Walk, steps: int, strength: float) -> Walk:
