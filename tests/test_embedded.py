@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from runpy import run_path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from kakusan.loading import EMBEDDED
 from kakusan.pipeline import Pipeline
 from peers import draw, levels, peer, same
 
+ROOT = Path(__file__).parents[1]
 CORNERS = np.s_[[0, 0, -1, -1], [0, -1, 0, -1]]
 BACKGROUNDS = {
     "white": (255, 255, 255),
@@ -107,3 +109,13 @@ def test_a_relative_opens_and_says_how_well_it_does(folder: Path) -> None:
     assert folder.name == f"embedded-{model.variant}"
     assert "not measured yet" not in model.card
     assert model.settings["concepts"] == read_folder(EMBEDDED, parts=[]).settings["concepts"]
+
+
+def test_it_draws_the_same_for_the_same_words_in_both_languages() -> None:
+    """Fifty pairs: of all English pictures, the one of its own pair is the most like a Japanese one."""
+    bilingual = run_path(str(ROOT / "benchmarks/bilingual.py"))
+    english, japanese = bilingual["pictures"](8)
+    found, alike, unlike = bilingual["compared"](english, japanese)
+    assert len(english) == len(japanese) == 50
+    assert found >= 0.9
+    assert alike > 0.9 > 0.3 > unlike
