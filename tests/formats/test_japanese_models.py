@@ -17,8 +17,10 @@ import transformers
 from diffusers.pipelines.deprecated.alt_diffusion.modeling_roberta_series import RobertaSeriesConfig, RobertaSeriesModelWithTransformation
 
 from formats.tiny import randomise, tiny_model
+from kakusan.cli import main
 from kakusan.errors import FileError, KakusanError
 from kakusan.formats.folder import read_component, read_folder, write_folder
+from kakusan.formats.hub_files import chosen
 from kakusan.formats.model import Model
 from kakusan.formats.text_towers import write_config
 from kakusan.models.clip_text import ClipText, ClipTextConfig, Given
@@ -200,6 +202,15 @@ def test_diffusers_reads_alt_diffusions_folder_and_gives_the_same_states(trained
     with torch.inference_mode():
         want = text(input_ids=given.input_ids, attention_mask=given.attention_mask, return_dict=True)[0]
         torch.testing.assert_close(model.text(torch.tensor([model.tokenizer.padded("夕焼けの海")])), want, rtol=1e-5, atol=1e-5)
+
+
+def test_their_tokenizers_are_fetched_and_counted(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["model_index.json", "tokenizer/spiece.model", "tokenizer/tokenizer_config.json", "tokenizer/run.py"]
+    assert "tokenizer/spiece.model" in chosen("o/n", names)
+    assert "tokenizer/run.py" not in chosen("o/n", names)
+    write_folder(rinna(trained), tmp_path / "model", dtype=torch.float32)
+    assert main(["tokens", "夕焼け", "--model", str(tmp_path / "model"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["room"] == 76
 
 
 def test_what_is_missing_or_damaged_is_one_line(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
