@@ -149,7 +149,7 @@ def test_nothing_is_lost(dialect: Dialect) -> None:
         text = "".join(rng.choice(plain) for _ in range(rng.randrange(20)))
         (got,) = texts(read(text, dialect, 10))
         if dialect == "compel":  # it puts spaces behind commas, and one for many
-            assert got.split() == got.strip().split(" ")
+            assert got == " ".join(got.split())
             got, text = ("".join(each.split()) for each in (got, text))
         assert got == (text.rstrip() if dialect == "a1111" else text)
         text = "".join(rng.choice([*plain, *'()[]{}"']) for _ in range(rng.randrange(30)))
