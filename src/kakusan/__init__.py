@@ -13,13 +13,27 @@ if TYPE_CHECKING:
     from .likeness import similarity
     from .loading import load
     from .pipeline import Pipeline
+    from .prompts.japanese import translate
     from .result import Result, Step
     from .samplers.table import SAMPLERS
     from .schedules import SCHEDULES
     from .tasks.area import Area
 
 __version__ = "0.1.0"
-__all__ = ["SAMPLERS", "SCHEDULES", "Area", "FileError", "KakusanError", "Pipeline", "Result", "Step", "load", "similarity", "verify"]
+__all__ = [
+    "SAMPLERS",
+    "SCHEDULES",
+    "Area",
+    "FileError",
+    "KakusanError",
+    "Pipeline",
+    "Result",
+    "Step",
+    "load",
+    "similarity",
+    "translate",
+    "verify",
+]
 
 HOMES = {
     "load": "loading",
@@ -30,6 +44,7 @@ HOMES = {
     "SCHEDULES": "schedules",
     "Area": "tasks.area",
     "similarity": "likeness",
+    "translate": "prompts.japanese",
     "verify": "evaluation.verify",
     "KakusanError": "errors",
     "FileError": "errors",

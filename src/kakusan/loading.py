@@ -11,6 +11,7 @@ from .formats.opening import located, of_folder
 from .formats.precision import lent, wakened
 from .formats.single import read_single
 from .pipeline import Pipeline
+from .prompts.japanese.translators import Choice, translator
 from .safety.afterwards import Safety
 from .safety.checker import Check
 from .safety.loading import checker
@@ -32,6 +33,7 @@ def load(
     safety: Safety | Check | None = None,
     safety_checker: str | Path | None = None,
     watermark: Watermark = "off",
+    translate: Choice | None = None,
 ) -> Pipeline:
     """A pipeline of the embedded model, a model folder, a single file (.safetensors, .ckpt), or a model on the hub ("org/name").
 
@@ -42,7 +44,7 @@ def load(
     use_ema, vae, prediction: see `read_single`; what was found out about a file is in `model.notes`.
     safety: what calls do that say nothing about it; black if there is a checker. safety_checker: the folder of one, or "embedded",
     which flags bananas; unless given, the one in the model's folder. watermark: see `safety.marks`; none, so that pictures are
-    exactly what the model drew.
+    exactly what the model drew. translate: what calls do with Japanese prompts that say nothing about it, see `Pipeline.__call__`.
     Raises FileError on what is missing, damaged or of an unknown kind, KakusanError on options that do not fit.
     """
     device = device or "auto"
@@ -71,6 +73,8 @@ def load(
     hash_ = folder_hash(path / "unet") if path.is_dir() else ""
     pipe = Pipeline(model, hash_=hash_, safety=safety, checker=checker(model.path, safety_checker, torch.device(device)))
     pipe.watermark = watermark
+    if translate is not None:
+        pipe.translator = translator(translate)
     pipe.relative = partial(_relative, device=device)
     pipe.afterwards()  # refuses unknown words now
     return pipe

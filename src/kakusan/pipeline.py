@@ -21,6 +21,8 @@ from .formats.model import Model
 from .glimpse import Glimpse
 from .images import to_pil
 from .networks import networks
+from .prompts.japanese.translators import Choice, Translator
+from .prompts.japanese.translators import translator as translator_of
 from .prompts.prompt import Dialect
 from .result import Result as Result
 from .result import Step as Step
@@ -43,6 +45,8 @@ from .tasks.like import asked as like_asked
 from .tasks.modes import NOTHING, Given, begun, calls, check, fitting, mode, second_pass, task, usually
 from .tasks.prompt_notes import prompt_notes
 from .tasks.recipe import Fill, Recipe, Rule
+from .tasks.translated import in_english, translation_notes
+from .tasks.translated import usual as usual_translator
 from .tasks.variations import numbered
 from .tasks.wording import Emphasis
 from .tasks.wording import asked as wording_asked
@@ -64,6 +68,7 @@ class Pipeline:
     ):
         self.model, self.max_rows, self.safety, self.checker = model, max_rows, safety, checker
         self.watermark: Watermark = "off"
+        self.translator: Translator = usual_translator(model)
         self.relative: Callable[[str], Pipeline | None] = lambda variant: None
         self.loras, self.embeddings = Loras(model), Embeddings(model.text.config.width)
         self.device = next(model.unet.parameters()).device
@@ -105,6 +110,7 @@ class Pipeline:
         emphasis: Emphasis | None = None,
         clip_skip: int | None = None,
         loras: Mapping[str, float | tuple[float, float]] | None = None,
+        translate: Choice | None = None,
         safety: Safety | Check | None = None,
         watermark: Watermark | None = None,
         on_step: Callable[[Step], None] | None = None,
@@ -121,6 +127,7 @@ class Pipeline:
         dialect: how the prompts are written; emphasis: what weights in them do; clip_skip: layers of the text encoder. See `tasks.wording`.
         like: "a1111", "comfyui", "invokeai", "diffusers" or "compvis": that program's noise, levels and steps; or a `tasks.like.Like`.
         loras: strengths by name, of U-Net and text encoder alike or (U-Net, text encoder), beside those of tags in the prompt.
+        translate: who puts Japanese into English: off, lexicon, marian, marian:FOLDER, or a function; "lexicon" unless the model knows it.
         safety: what is done about pictures that the safety checker flags: off, flag, blur, black; a function (pictures) -> list of
         bool is a checker itself. watermark: `safety.marks`.
         What is not given is the model's default. Raises KakusanError, in one line, on anything that cannot be done.
@@ -134,6 +141,7 @@ class Pipeline:
         options["like"] = whose = like_asked(like)
         options["wording"] = wording_asked(worded(whose, self.defaults.wording), dialect, emphasis, clip_skip)
         options["learnt"] = learnt_asked(loras)
+        options["translator"] = None if translate is None else translator_of(translate)
         recipes = self.recipes(prompt, count, seed, options, given)
         images: dict[int, tuple[Image, Recipe, bool | None]] = {}
         for step in self.steps(recipes, given, after):
@@ -227,6 +235,7 @@ class Pipeline:
             )
         first = secrets.randbelow(2**32) if seed is None else seed
         options = {k: v for k, v in (given or {}).items() if v is not None}
+        by: Translator = options.pop("translator", self.translator)  # type: ignore[assignment]
         if options.get("variation_strength"):
             options.setdefault("variation_seed", secrets.randbelow(2**32))
         options = batched(options, self.defaults.sampler, self.defaults.wording, count)
@@ -234,7 +243,7 @@ class Pipeline:
         usual = dataclasses.replace(self.defaults, mode=asked, **usually(self.model, asked, options.get("area")))
         base = fitting(dataclasses.replace(usual, **options), self.own_size, "strength" in options)  # type: ignore[arg-type]
         return [
-            self.checked(numbered(dataclasses.replace(base, prompt=text, seed=first), i))
+            self.checked(in_english(numbered(dataclasses.replace(base, prompt=text, seed=first), i), by))
             for i, text in enumerate(text for text in prompts for _ in range(count))
         ]
 
@@ -336,7 +345,8 @@ class Pipeline:
         known = Words(self.model.settings.get("words", ()))
         prompts = {(recipe.prompt, recipe.negative, recipe.wording): recipe for recipe in reversed(recipes)}
         notes = [note for each in reversed(prompts.values()) for note in prompt_notes(each, self.vocabulary(each), known)]
-        return list(dict.fromkeys([*self.loras.notes, *notes]))
+        english = [note for recipe in prompts.values() for note in translation_notes(recipe)]
+        return list(dict.fromkeys([*self.loras.notes, *english, *notes]))
 
     def words_unknown(self, prompt: str) -> list[str]:
         """The words of a prompt that a small model was never shown; none for a model that lists no words."""

@@ -23,6 +23,7 @@ COMMANDS = (
     "kakusan.cli.again",
     "kakusan.cli.upscale",
     "kakusan.cli.mask",
+    "kakusan.cli.translate",
     "kakusan.cli.similarity",
     "kakusan.cli.xyz",
     "kakusan.cli.sweep",

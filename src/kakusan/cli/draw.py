@@ -20,6 +20,7 @@ from . import (
     options_mask_text,
     options_prompts,
     options_safety,
+    options_translate,
     options_wording,
 )
 from .album import Album
@@ -38,6 +39,7 @@ NAME = "draw"
 HELP = ("draw a picture of words; the name of this command may be left out", "ことばから絵を描く。コマンド名は省略できます")
 OPTIONS = (
     options_wording,
+    options_translate,
     options_editing,
     options_mask_text,
     options_large,
@@ -194,6 +196,7 @@ def given(args: Arguments) -> dict[str, object]:
         | options_large.given(args)
         | options_lora.given(args)
         | options_wording.given(args)
+        | options_translate.given(args)
     )
     return said | options_like.given(args, said)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from ..pipeline import Pipeline, Step
+    from ..prompts.japanese.translators import Translator
     from ..tasks.area import Area
     from ..tasks.beginning import Asked
     from ..tasks.fitting import Picture, Resize
@@ -86,9 +87,11 @@ class Plan:
 
     def _add(self, original: Path | None, request: Request, seed: int, rounds: int) -> None:
         """The recipes of one job. rounds: of the same prompt that came before; seeds count on from them."""
+        from ..tasks.translated import in_english
         from ..tasks.variations import numbered
 
         given, (width, height) = self.pipe.given(self._asked(original, original, request))
+        by: Translator = self.options.get("translator") or self.pipe.translator  # type: ignore[assignment]
         said = {} if request.negative is None else {"negative": request.negative}
         drawn = {**said, **request.options, "width": width, "height": height, "area": self.area}
         recipes = self.pipe.recipes(request.prompt, self.args.count, seed, {**self.options, **drawn}, given)
@@ -103,7 +106,7 @@ class Plan:
             for recipe in recipes:
                 strength = min(1.0, recipe.strength * self.args.loopback_factor**turn)
                 further = numbered(replace(recipe, strength=strength), (rounds + turn) * self.args.count)
-                self.recipes.append(self.pipe.checked(self.worded(further)))
+                self.recipes.append(self.pipe.checked(in_english(self.worded(further), by)))
                 self.totals.append(self.pipe.evaluations(further, given) - int(self.args.save_depth and given.depth is None))
 
     def _drawn(self, at: list[int], latest: "dict[int, Image]") -> "Iterator[tuple[Step, Image | None]]":

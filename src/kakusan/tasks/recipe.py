@@ -14,6 +14,7 @@ from .area import WHOLE, Area
 from .large import PLAIN, Large
 from .learnt import NOTHING, Learnt
 from .like import OURS, Like
+from .translated import NOT_TRANSLATED, Translated
 from .wording import USUALLY, Wording
 
 NEGATIVE = "Negative prompt:"
@@ -42,6 +43,7 @@ class Recipe:
     variation_strength: from 0, `seed`, to 1, `variation_seed`; seed_width, seed_height: whose noise is meant, 0 is the picture's own.
     second: a second prompt, which is `blend` (0 to 1) of the words, or follows the first after `switch` evaluations of the U-Net.
     wording: how all of them are read. learnt: LoRAs and learnt words.
+    translated: what the prompts were before they were put into English.
     """
 
     prompt: str
@@ -75,6 +77,7 @@ class Recipe:
     wording: Wording = USUALLY
     like: Like = OURS
     learnt: Learnt = NOTHING
+    translated: Translated = NOT_TRANSLATED
 
     @classmethod
     def defaults(cls, settings: Mapping[str, object], size: int) -> "Recipe":
@@ -133,6 +136,7 @@ class Recipe:
             wording=Wording.of_settings(settings),
             like=Like.of_settings(settings),
             learnt=Learnt.of_settings(settings),
+            translated=Translated.of_settings(settings),
             **_variation(settings),
         )
 
@@ -151,6 +155,7 @@ class Recipe:
             **self.like.settings(),
             **self.large.settings(),
             **self.learnt.settings(),
+            **self.translated.settings(),
             "Version": self.version,
             **self._beginning(),
             "Safety": self.safety,

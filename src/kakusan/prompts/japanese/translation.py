@@ -8,7 +8,6 @@ from .phrases import PLAIN
 from .segmentation import SLOT, Token, segmented
 from .sentences import MOST_TOKENS, english, unfinished
 
-
 LONGEST_UNKNOWN = 40
 """Characters of one unknown word; what is longer is told in pieces."""
 
