@@ -312,7 +312,7 @@ def test_every_command_of_the_page(page: str, folder: Path, draw: list[str], cap
     monkeypatch.setattr("kakusan.loading.EMBEDDED", folder)
     blocks = re.findall(r"^```sh\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     commands = [shlex.split(line) for block in blocks for line in block.splitlines()]
-    assert len(commands) == 9
+    assert len(commands) == 10
     for name, *words in commands:
         assert name == "kakusan"
         assert main(words) == 0, words

@@ -2,7 +2,8 @@
 
 import re
 
-from .settings import SETTING, settings_of
+from ..tasks.recipe import SETTING
+from .settings import settings_of
 from .told import Told
 
 NEGATIVE = "Negative prompt:"
