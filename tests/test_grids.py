@@ -36,6 +36,7 @@ def test_each_picture_is_the_one_its_settings_draw_alone(pipe: Pipeline) -> None
 
 def test_all_pictures_share_network_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe, calls = Pipeline(tiny_model()), []
+    pipe.reproducible = False  # as on a GPU
     unet = pipe.networks["unet"]
     monkeypatch.setitem(pipe.networks, "unet", lambda x, sigma, cond: calls.append(len(x)) or unet(x, sigma, cond))
     xyz(pipe, "apple", "sampler=euler,ddim", "scale=2,3", options={"seed": 5, "steps": 3})
@@ -133,3 +134,14 @@ def test_a_sweep_scores_the_same_seeds_at_every_scale(pipe: Pipeline) -> None:
     assert found.curve().size == (640, 400)
     with pytest.raises(KakusanError, match="0 seeds"):
         sweep(pipe, "apple", seeds=0)
+
+
+def test_how_prompts_are_read_can_be_compared(pipe: Pipeline) -> None:
+    grid = xyz(
+        pipe, "(apple:1.3) [pear|plum]", "clip_skip=1,2", "emphasis=original,comfyui", "dialect=a1111,plain", {"seed": 5, "steps": 2}
+    )
+    read = [(w.clip_skip, w.emphasis, w.dialect) for w in (recipe.wording for recipe in grid.results.recipes)]
+    assert read[:3] == [(1, "original", "a1111"), (2, "original", "a1111"), (1, "comfyui", "a1111")]
+    assert read[-1] == (2, "comfyui", "plain")
+    alone = pipe("(apple:1.3) [pear|plum]", seed=5, steps=2, clip_skip=2, emphasis="comfyui", dialect="a1111").images[0]
+    assert same(grid.at(1, 1, 0), alone)[0] <= 1

@@ -4,7 +4,7 @@ import csv
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from itertools import groupby, product
 from pathlib import Path
@@ -19,6 +19,7 @@ from .result import Result, Step
 from .tasks.beginning import Asked
 from .tasks.modes import NOTHING, Given
 from .tasks.recipe import Recipe
+from .tasks.wording import USUALLY, Wording
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,8 +38,14 @@ KINDS: Mapping[str, type[int] | type[float] | type[str]] = {
     "height": int,
     "variation_seed": int,
     "variation_strength": float,
+    "dialect": str,
+    "emphasis": str,
+    "clip_skip": int,
 }
 """What an axis may be. Of `prompt`, the first value is looked for in the prompt, and each value put in its place."""
+
+READING = ("dialect", "emphasis", "clip_skip")
+"""Those of them that say how prompts are read."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,11 @@ class Axis:
         shown = [f"{value:g}" if isinstance(value, float) else str(value) for value in self.values]
         if self.name == "model":
             return [Path(value).name for value in shown]
-        return shown if self.name in ("prompt", "negative", "sampler", "schedule") else [f"{self.name} {value}" for value in shown]
+        return (
+            shown
+            if self.name in ("prompt", "negative", "sampler", "schedule", "dialect", "emphasis")
+            else [f"{self.name} {value}" for value in shown]
+        )
 
 
 NONE = Axis("seed", (0,))  # of one place, for a direction that is not asked for: its value is not used
@@ -236,6 +247,9 @@ def _settings(
     for axis, i, there in zip(axes, place, asked, strict=True):
         if there and axis.name == "prompt":
             words[str(axis.values[0])] = str(axis.values[i])
+        elif there and axis.name in READING:
+            usual = settings.get("wording")
+            settings["wording"] = replace(usual if isinstance(usual, Wording) else USUALLY, **{axis.name: axis.values[i]})  # type: ignore[arg-type]
         elif there:
             settings[axis.name] = axis.values[i]
     for name in ("prompt", "negative") if words else ():
