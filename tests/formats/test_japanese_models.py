@@ -188,7 +188,9 @@ def test_a_folder_is_read_written_and_draws(trained: Trained, tmp_path: Path, ma
     assert not tiny_model().takes_japanese
     assert type(again.text) is type(model.text)
     ours, copy = Pipeline(model), Pipeline(again)
-    pictures = [pipe("(赤い:1.3)りんご、夕焼け", seed=3, steps=2).images[0].tobytes() for pipe in (ours, copy)]
+    results = [pipe("(赤い:1.3)りんご、夕焼け", seed=3, steps=2) for pipe in (ours, copy)]
+    assert results[1].recipes[0].prompt == "(赤い:1.3)りんご、夕焼け", "it is not put into English"
+    pictures = [result.images[0].tobytes() for result in results]
     assert pictures[0] == pictures[1]
     assert pictures[0] != ours("青い空", seed=3, steps=2).images[0].tobytes()
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
+from kakusan.errors import KakusanError
 from kakusan.schedules import NoiseSchedule
 from kakusan.tasks.levels import above, counted, levels, second, whole
 from kakusan.tasks.like import Like
@@ -151,6 +152,13 @@ def test_denoise_as_comfyui_counts(denoise: float, name: str) -> None:
     """KSampler.set_steps: the last steps + 1 levels of a schedule of int(steps / denoise) steps."""
     theirs = k_diffusion(name, 20) if denoise > 0.9999 else k_diffusion(name, int(20 / denoise))[-21:]
     close(levels(recipe("comfyui", schedule=name, strength=denoise), SD), theirs)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.01])
+def test_a_strength_too_small_for_comfyuis_way_is_one_line(strength: float) -> None:
+    with pytest.raises(KakusanError, match="strength is") as caught:
+        levels(recipe("comfyui", strength=strength), SD)
+    assert "\n" not in str(caught.value)
 
 
 CLASSES = {

@@ -6,7 +6,8 @@ T timesteps of the model, of which index t has level sigma(t). All lists fall.
 import math
 from collections.abc import Callable, Mapping
 
-from ..schedules import ALIGN_YOUR_STEPS, SCHEDULES, NoiseSchedule, beta_quantile, beta_sigma, sigmas_for, strength
+from ..errors import KakusanError
+from ..schedules import ALIGN_YOUR_STEPS, MOST_STEPS, SCHEDULES, NoiseSchedule, beta_quantile, beta_sigma, sigmas_for, strength
 from ..types import Sigmas
 from .recipe import Recipe
 
@@ -26,7 +27,7 @@ def levels(recipe: Recipe, schedule: NoiseSchedule) -> Sigmas:
     if kept == 1 and program in ("diffusers", "comfyui"):
         return whole(recipe, schedule, steps)
     if program == "comfyui":
-        return _tail(whole(recipe, schedule, int(steps / max(kept, 1e-3))), steps)
+        return _longer(recipe, schedule, kept)
     if recipe.mode in ("txt2img", "upscale"):
         return whole(recipe, schedule, steps)
     if program == "a1111":
@@ -52,9 +53,9 @@ def above(recipe: Recipe) -> bool:
 def second(recipe: Recipe, schedule: NoiseSchedule) -> Sigmas:
     """The levels of a second pass, of `recipe.steps` steps in AUTOMATIC1111 and ComfyUI (setup_img2img_steps, KSampler.set_steps)."""
     if recipe.like.row.strength == "a1111":
-        return _tail(whole(recipe, schedule, int(recipe.steps / max(min(recipe.strength, 0.999), 1e-3))), recipe.steps)
+        return _longer(recipe, schedule, min(recipe.strength, 0.999))
     if recipe.like.row.strength == "comfyui":
-        return _tail(whole(recipe, schedule, int(recipe.steps / max(recipe.strength, 1e-3))), recipe.steps)
+        return _longer(recipe, schedule, recipe.strength)
     full = whole(recipe, schedule, recipe.steps)
     return _tail(full, len(strength(full, recipe.strength)) - 1)
 
@@ -91,6 +92,17 @@ def even_in_time(schedule: NoiseSchedule, steps: int) -> tuple[float, ...]:
 
 def _kept(recipe: Recipe) -> float:
     return 1.0 if recipe.mode in ("txt2img", "upscale") else recipe.strength
+
+
+def _longer(recipe: Recipe, schedule: NoiseSchedule, kept: float) -> tuple[float, ...]:
+    """The last steps of a schedule that has more of them by as much as strength leaves less of it."""
+    most = min(MOST_STEPS, schedule.steps)
+    if recipe.steps > most * kept:
+        raise KakusanError(
+            f"strength is {kept:g} with {recipe.steps} steps; {recipe.like.row.label} takes the end of steps / strength, at most {most}",
+            f"強さ {kept:g} で {recipe.steps} ステップです。{recipe.like.row.label} の数え方ではステップ ÷ 強さは {most} までです",
+        )
+    return _tail(whole(recipe, schedule, int(recipe.steps / kept)), recipe.steps)
 
 
 def _tail(full: Sigmas, steps: int) -> tuple[float, ...]:

@@ -1,7 +1,7 @@
 """Prompts that were asked for in Japanese and drawn in English: what a recipe says of that."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..messages import tr
@@ -19,14 +19,14 @@ KEYS = ("Translation", "Original prompt", "Original negative", "Original second"
 class Translated:
     """by: whose English the recipe's prompts are: lexicon, marian, callable, hand; "" if they are as they were asked for.
 
-    prompt, negative, second: as they were asked for, where that is different. unknown: words of them nobody knew.
+    prompt, negative, second: as they were asked for, where that is different. unknown: words of them nobody knew, told once and not kept.
     """
 
     by: str = ""
     prompt: str = ""
     negative: str = ""
     second: str = ""
-    unknown: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = field(default=(), compare=False)
 
     def settings(self) -> dict[str, str]:
         """As lines of a recipe, whose prompts are the English ones."""
@@ -49,11 +49,9 @@ def usual(model: "Model") -> Translator:
 
 
 def speaks_japanese(model: "Model") -> bool:
-    """Whether a model was shown Japanese words, or has a text encoder of its own kind, which was made for other languages."""
-    from ..prompts.tokenizer import Tokenizer
-
+    """Whether a model was shown Japanese words, or has a text encoder that was made for other languages than English."""
     shown = model.settings.get("words", ())
-    return "ja" in model.settings.get("languages", ()) or any(map(is_japanese, shown)) or not isinstance(model.tokenizer, Tokenizer)
+    return "ja" in model.settings.get("languages", ()) or any(map(is_japanese, shown)) or model.takes_japanese
 
 
 def in_english(recipe: "Recipe", translator: Translator) -> "Recipe":
