@@ -44,6 +44,7 @@ XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <xmp:CreatorTool>kakusan</xmp:CreatorTool>
 {said}</rdf:Description></rdf:RDF></x:xmpmeta>
 <?xpacket end="w"?>"""
+XMP_ROOM = 65_000  # bytes of one segment of a JPEG file, which holds all of it
 RECORD_PNG, RECORD_XMP = "kakusan", "kakusan:record"
 EXIF, USER_COMMENT = 0x8769, 0x9286
 UNICODE, ASCII, UNDEFINED = b"UNICODE\0", b"ASCII\0\0\0", b"\0" * 8
@@ -156,14 +157,18 @@ def save_bytes(data: bytes, path: Path) -> None:
 
 
 def picture_bytes(picture: Image, kind: Kind, parameters: str = "", source: str = "", record: str = "") -> bytes:
-    """A picture as the bytes of a file of that kind. Raises ValueError if the format has no room for so long a text."""
+    """A picture as the bytes of a file of that kind. A JPEG file has no room for a long record: it is left out, the parameters say enough.
+
+    Raises ValueError if the format has no room for the parameters either.
+    """
     if kind == "png":
         return png_bytes(picture, parameters, source, record)
     options: dict[str, object] = {"quality": JPEG_QUALITY, "subsampling": 0} if kind == "jpeg" else {"lossless": True}
     if parameters:
         options["exif"] = _exif(_mended(parameters))
     if source or record:
-        options["xmp"] = _xmp(source, record).encode()
+        xmp = _xmp(source, record).encode()
+        options["xmp"] = _xmp(source).encode() if kind == "jpeg" and len(xmp) > XMP_ROOM else xmp
     buffer = BytesIO()
     picture.convert("RGB").save(buffer, kind.upper(), **options)
     return buffer.getvalue()

@@ -20,6 +20,7 @@ from .formats.loras import Loras
 from .formats.model import Model
 from .glimpse import Glimpse
 from .images import to_pil
+from .memory.recording import Recorder
 from .networks import networks
 from .prompts.japanese.translators import Choice, Translator
 from .prompts.japanese.translators import translator as translator_of
@@ -151,7 +152,8 @@ class Pipeline:
                 on_step(step)
         pictures, done, flags = map(list, zip(*(images[i] for i in range(len(recipes))), strict=True))
         notes = [*self.notes(recipes), *after.notes, *after.told(flags, [recipe.watermark for recipe in done])]
-        return Result(pictures, done, notes, flags if after.check else None)
+        asked = Asked(image, mask, depth, (width, height), resize, area)
+        return Result(pictures, done, notes, flags if after.check else None, lambda recipe: self.recorder.record(recipe, asked).text())
 
     def upscaled(
         self,
@@ -296,6 +298,11 @@ class Pipeline:
         """The words that a recipe may use."""
         words = self.embeddings.used(recipe.prompt, recipe.negative, recipe.second)
         return Vocabulary(self.model.tokenizer, words, scales(recipe, self.loras))
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        """Makes the records that are written into pictures (`memory.record`)."""
+        return Recorder(self.model.path, str(self.device), str(self.dtype))
 
     @cached_property
     def networks(self) -> dict[str, Callable[..., Tensor]]:

@@ -1,5 +1,6 @@
 """What a pipeline gives: steps on the way, and the finished pictures with the recipes that make them again."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from torch import Tensor
 
 from .display import page
-from .images import grid, png_bytes
+from .images import COMPOSITE, DRAWN, Kind, grid, png_bytes, save_next
 from .likeness import judge
 from .tasks.recipe import Recipe
 
@@ -31,13 +32,24 @@ class Step(NamedTuple):
 class Result:
     """Pictures with the recipes that make them again; shows itself in a notebook.
 
-    flags: whether a safety checker objects to each picture; None if none looked.
+    flags: whether a safety checker objects to each picture; None if none looked. record: our own of a picture (`memory.record`).
     """
 
     images: list["Image"]
     recipes: list[Recipe]
     notes: list[str] = field(default_factory=list)
     flags: list[bool] | None = None
+    record: Callable[[Recipe], str] = field(default=lambda recipe: "", repr=False, compare=False)
+
+    def save(self, folder: str | Path = "outputs", kind: Kind = "png") -> list[Path]:
+        """Write the pictures under the folder's next free numbers, each with how it was made, and return their paths.
+
+        The first time a model's weights are hashed, which for large files takes a while.
+        """
+        sources = [DRAWN if recipe.mode == "txt2img" else COMPOSITE for recipe in self.recipes]
+        told = zip(self.images, self.recipes, sources, strict=True)
+        where = Path(folder)
+        return [save_next(p, where, str(r.seed), r.parameters(), kind, source, self.record(r)) for p, r, source in told]
 
     def grid(self) -> "Image":
         """All pictures in one."""

@@ -47,7 +47,10 @@ def run(args: Arguments) -> int:
         recipe = told(memory, args.picture)
         usual = _usual()
         options = overridden(recipe, draw.given(args), draw.given(usual), args.image is not None)
-        prompt = draw.prompt(args) if args.words or args.prompt is not None else recipe.prompt
+        prompt = recipe.prompt
+        if args.words or args.prompt is not None:
+            prompt = draw.prompt(args)
+            options.pop("translated")  # told of the words before
         _fill(args, usual, memory, recipe)
         options["resize"] = args.resize or "crop"
         model, notes = model_of(memory, args)
