@@ -137,7 +137,7 @@ def main() -> None:
 def _translator(folder: str | None):
     if folder is None:
         return lambda text: translate(text).english
-    from kakusan.translation import marian
+    from kakusan.prompts.japanese.marian import marian
 
     return marian(folder)
 

@@ -14,6 +14,7 @@ from .pipeline import Pipeline
 from .result import Result, Step
 from .tasks.modes import NOTHING, Given
 from .tasks.recipe import Recipe
+from .tasks.translated import in_english
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,7 +32,8 @@ def between(
     if not second:
         raise KakusanError("the second prompt is empty; say what to end with", "2 つ目のプロンプトが空です。最後に描くものを書いてください")
     (start,) = pipe.recipes(first, 1, seed, options)
-    return [pipe.checked(replace(start, second=second, blend=i / (count - 1))) for i in range(count)]
+    worded = in_english(replace(start, second=second), pipe.translator)
+    return [pipe.checked(replace(worded, blend=i / (count - 1))) for i in range(count)]
 
 
 def morph(
@@ -81,4 +83,4 @@ def forked(pipe: Pipeline, recipe: Recipe, at: int, prompts: Sequence[str]) -> l
             f"a run forked after {at} evaluations into {len(prompts)} prompts; at least 1 of each, none empty",
             f"{at} 回目で {len(prompts)} 個のプロンプトには分けられません。どちらも 1 以上、空のプロンプトは使えません",
         )
-    return [pipe.checked(replace(recipe, second=prompt, switch=at)) for prompt in prompts]
+    return [pipe.checked(in_english(replace(recipe, second=prompt, switch=at), pipe.translator)) for prompt in prompts]

@@ -158,7 +158,7 @@ def _at(clause: Clause, phrase: Phrase, state: bool) -> str:
         if clause.verb.english in ("place", "put", "sit", "perch", "line up") and told == "on" and phrase.sense in ("thing", "place"):
             return phrase.place if phrase.preposition != "in" or phrase.sense == "place" else f"on {phrase.noun}"
         return f"{told} {phrase.text}".strip()
-    if state and phrase.sense in (*ANIMATE, "light"):
+    if state and phrase.sense in (*ANIMATE, "light", "weather"):
         return f"by {phrase.text}"
     if clause.transitive and phrase.sense in ANIMATE:
         return f"to {phrase.text}"

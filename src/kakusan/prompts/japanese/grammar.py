@@ -133,7 +133,7 @@ class Reader:
 
     def _describe(self, adjective: str, form: Form) -> None:
         """An adjective: of the next noun, of a verb, or what is said of a subject."""
-        if form.kind == "adverb":
+        if form.kind == "adverb" and self._next() is not None:
             self.adverbs.append(adverb(adjective))
             return
         word = f"not {adjective}" if form.negative else adjective
@@ -154,7 +154,8 @@ class Reader:
 
     def _subject(self) -> Phrase | None:
         """What an adjective is said of: the phrase before が, は, or before の if it is a part of something."""
-        if self.noun is None and self.arguments and self.arguments[-1][0] == "が":
+        partial = self.arguments and (self.arguments[-1][1].sense not in ANIMATE or not self._noun_follows())
+        if self.noun is None and partial and self.arguments[-1][0] == "が":
             return self.arguments.pop()[1]
         if self.noun is None and self.owners and not self._noun_follows() and isinstance(self.owners[-1], Phrase):
             return None
@@ -225,10 +226,9 @@ class Reader:
             self.before.append(told)
 
     def _copula(self, token: Token) -> None:
-        """だ and です say nothing."""
+        """だ and です say nothing; what is asked of the painter is no part of the picture."""
 
-    def _request(self, token: Token) -> None:
-        """What is asked of the painter is no part of the picture."""
+    _request = _copula
 
     def _particle(self, token: Token) -> None:
         text = small.SAME_AS.get(token.text, token.text)
@@ -299,6 +299,8 @@ class Reader:
             return
         self._close_others()
         noun, told = self._taken(), small.PHRASES[token.text]
+        if told == "full of" and noun.sense in ("thing", "plant", "animal") and not noun.word.has("of"):
+            noun = replace(noun, many=True)
         text = told.format(noun.text) if "{}" in told else f"{told} {noun.text}"
         follower = self._next()
         if follower is None or "{}" in told:

@@ -15,10 +15,9 @@ LEXEME = re.compile(
     (?P<tag> <[^<>\n]*> | __[\w\-/*. ]+?__ | \\. )
   | (?P<japanese> (?:(?:\d*|{MIXED})(?:[{JAPANESE}]|(?<=[ァ-ヶー])・(?=[ァ-ヶー]))+)+ )
   | (?P<comma> [ \t]*[、，。・｡､][ \t、，。]* )
-  | (?P<quote> [「」『』“”] )
   | (?P<mark> [【】〈〉《》〔〕〜…★☆♪♥♡※→←↑↓●○■□◆◇▲△▼▽]+ )
-  | (?P<open> [(\[{{] )
-  | (?P<close> [)\]}}] )
+  | (?P<open> [(\[{{「『“] )
+  | (?P<close> [)\]}}」』”] )
   | (?P<space> [ \t]+ )
   | (?P<word> {WORD}(?:[ ]{WORD})* )
   | (?P<other> . )
@@ -27,7 +26,8 @@ LEXEME = re.compile(
 )
 FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F) if code != ord("，")} | {0x3000: " "}
 HALF_WIDTH = re.compile("[ｦ-ﾟ]+|[ぁ-ヶ][\u3099\u309a]")
-CLOSING = {"(": ")", "[": "]", "{": "}"}
+CLOSING = {"(": ")", "[": "]", "{": "}", "「": "」", "『": "』", "“": "”"}
+QUOTES = dict.fromkeys("「」『』“”", '"')
 DEEPEST = 8
 """Groups in groups that are read as words of a phrase; deeper brackets only part phrases."""
 
@@ -115,7 +115,8 @@ class _Builder:
                 slots.append(lexeme.text)
             elif lexeme.kind == "open" and last < end and depth < DEEPEST and self._in_phrase(at, last, end, bool(run)):
                 run.append(SLOT)
-                slots.append(Group(lexeme.text, self.built(at + 1, last, depth + 1), self.lexemes[last].text))
+                opening, closing = (QUOTES.get(text, text) for text in (lexeme.text, self.lexemes[last].text))
+                slots.append(Group(opening, self.built(at + 1, last, depth + 1), closing))
                 at = last
             else:
                 close()
@@ -135,7 +136,7 @@ class _Builder:
         lexeme = self.lexemes[at]
         if lexeme.kind == "comma":
             return Kept(lexeme.text, ", " if at + 1 < end else "", True)
-        if lexeme.kind == "quote":
+        if lexeme.text in QUOTES:
             return Kept(lexeme.text, '"')
         if lexeme.kind == "mark":
             return Kept(lexeme.text, ", " if at + 1 < end else "", True)

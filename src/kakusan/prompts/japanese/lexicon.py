@@ -69,7 +69,7 @@ def lexicon() -> Lexicon:
                 stems.setdefault(spelling[:-1], []).append((word, "i"))
             else:
                 words.setdefault(spelling, []).append(word)
-                if word.sense in KANA_BOTH_WAYS and len(spelling) > 2:
+                if word.sense in KANA_BOTH_WAYS and len(spelling) > 1:
                     words.setdefault(katakana(spelling), []).append(word)
     reach: dict[str, int] = {}
     for spelling in (*words, *stems):

@@ -179,7 +179,8 @@ def _worn_or_had(a: Phrase, b: Phrase) -> Phrase | None:
 
 
 def _owned(a: Phrase, b: Phrase) -> Phrase:
-    if a.sense == "place" and not a.after and b.sense in ("animal", "vehicle", "food", "thing"):
+    beside = b.sense == "place" and (a.head[0].isupper() or a.word.has("at"))
+    if a.sense == "place" and not a.after and (beside or b.sense in ("animal", "vehicle", "food", "thing")):
         return b.followed(a.place)
     if not a.before and a.sense in COMPOUNDS and b.sense in THINGS:
         return replace(b, before=(*b.before, a.head), after=(*a.after, *b.after))
