@@ -268,6 +268,7 @@ def test_what_a_recipe_says_is_in_a1111s_words() -> None:
     assert Like.of_settings(said) == like
     assert Like.of_settings({"RNG": "GPU", "ENSD": "x", "Eta": "-3", "Batch size": "2", "Batch pos": "7", "Like": "?"}) == Like(rng="cuda")
     assert Like.of_settings({}) == Like()
+    assert Like.of_settings({"Eta DDIM": "0.5"}) == Like(eta=0.5), "as A1111 calls it for DDIM"
     assert Like.of_settings({"Like": "a1111", "Batch size": "4", "Batch pos": "2"}) == Like("a1111"), "there seeds count up"
 
 

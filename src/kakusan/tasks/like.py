@@ -94,7 +94,7 @@ class Like:
             name=name if name in PROFILES else "",
             rng=SAID.get(settings.get("RNG", ""), ""),
             ensd=ensd if -(2**63) <= ensd < 2**63 else 0,
-            eta=_eta(settings.get("Eta", "")),
+            eta=_eta(settings.get("Eta", settings.get("Eta DDIM", ""))),
             discard=settings.get("Discard penultimate sigma") == "True",
             place=place if there else 0,
             of=of if there else 1,
