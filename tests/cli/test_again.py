@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+import kakusan
 from kakusan.cli import main
 from kakusan.images import picture_bytes
 from kakusan.memory import remembered
@@ -209,3 +212,41 @@ def test_damaged_records_fall_back_to_the_parameters(capsys: Captured) -> None:
     told = json.loads(capsys.readouterr().out)
     assert any("record" in note for note in told["notes"])
     np.testing.assert_array_equal(pixels(Path(told["files"][0])), pixels(picture))
+
+
+def test_python_saves_the_same_files(folder: Path, capsys: Captured) -> None:
+    pictures()
+    pipe = kakusan.load(folder)
+    words, drawn_from = pipe("a red apple", count=2, steps=3, seed=7), pipe("a red apple", image="sketch.png", strength=0.5, seed=9)
+    (_, second), (other,) = words.save("python", "webp"), drawn_from.save("python")
+    assert [path.name for path in (second, other)] == ["00001-8.webp", "00002-9.png"]
+    np.testing.assert_array_equal(pixels(again(capsys, second)), np.asarray(words.images[1]))
+    np.testing.assert_array_equal(pixels(again(capsys, other, "--image", "sketch.png")), np.asarray(drawn_from.images[0]))
+    assert remembered(second).recipe == words.recipes[1]
+
+
+def test_a_prompt_in_japanese_comes_back_in_the_english_it_was_drawn_in(capsys: Captured) -> None:
+    (picture,) = drawn(capsys, "赤いりんごと(青い:1.2)車", "--translate", "lexicon", *QUICK, *TINY)
+    made = again(capsys, picture)
+    np.testing.assert_array_equal(pixels(made), pixels(picture))
+    was, now = remembered(picture).recipe, remembered(made).recipe
+    assert was
+    assert was == now
+    assert was.translated.prompt == "赤いりんごと(青い:1.2)車"
+    other = remembered(again(capsys, picture, "--prompt", "a star")).recipe
+    assert other
+    assert (other.prompt, other.translated.prompt) == ("a star", "")
+
+
+def test_bombs_are_refused_before_they_are_decoded(capsys: Captured) -> None:
+    """A picture of 100,000 x 100,000 pixels in a hundred bytes: what it says is read, its pixels are not."""
+    head = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    parts = ((b"IHDR", head), (b"tEXt", b"parameters\0no recipe"), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b""))
+    chunks = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts]
+    Path("bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    assert main(["info", "bomb.png"]) == 0
+    assert "no recipe" in capsys.readouterr().out
+    assert main(["again", "bomb.png"]) == 2
+    for words in (["verify", "bomb.png"], ["draw", "a", "--image", "bomb.png", *QUICK, *TINY]):
+        assert main(words) == 3
+        assert "bomb.png" in capsys.readouterr().err

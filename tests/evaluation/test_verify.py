@@ -126,3 +126,14 @@ def test_similarity_is_psnr() -> None:
     assert similarity(a, a) == math.inf
     assert similarity(a, Image.new("RGB", (8, 8), (110, 110, 110))) == pytest.approx(20 * math.log10(25.5))
     assert similarity(a, Image.new("RGB", (8, 9))) == -math.inf
+
+
+def test_pictures_out_of_pictures_are_drawn_again_from_them(capsys: Captured) -> None:
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (64, 96, 3), np.uint8)).save("noise.png")
+    path = drawn(capsys, "--image", "noise.png", "--strength", "0.5", "--upscale", "2", "--upscale-method", "lanczos")
+    with pytest.raises(KakusanError, match="give it with --image"):
+        verify(path, regenerate=True)
+    assert verify(path, regenerate=True, image="noise.png").psnr == math.inf
+    assert main(["verify", str(path), "--regenerate", "--image", "noise.png", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["program"] == "kakusan"
