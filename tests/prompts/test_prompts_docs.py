@@ -45,10 +45,11 @@ def test_the_pages_commands(page: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert recipes[15].steps == 8
     assert recipes[17].negative == "snow, sunny"
     assert recipes[19].prompt == "a yellow star"
-    assert len(recipes) == 20
+    assert len(recipes) == 22
+    assert [(recipe.wording.clip_skip, recipe.wording.emphasis) for recipe in recipes[20:]] == [(1, ""), (2, "no_norm")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=["en", "ja"])
 def test_the_pages_code(page: Path) -> None:
-    (block,) = blocks(page, "python")
-    exec(compile(block, page.name, "exec"), {})
+    for block in blocks(page, "python"):
+        exec(compile(block, page.name, "exec"), {})
