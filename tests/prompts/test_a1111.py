@@ -280,3 +280,11 @@ def test_random_prompts_say_at_each_step_what_they_were_made_to_say() -> None:
             said = next(text for end, text in found if step <= end)
             assert said == tree.at(step), tree.text()
     assert changing > 400
+
+
+def test_turns_and_changes_together() -> None:
+    """Texts are put together once for each state, so states must tell apart all that differ."""
+    assert stages("[a|b|c][|x][y:5]", Steps(9)) == [
+        (step, "abc"[(step - 1) % 3] + ("" if step % 2 else "x") + ("y" if step > 5 else "")) for step in range(1, 10)
+    ]
+    assert [len(part.stages) for part in read("[a|b] AND [c:0] AND d", "a1111", 0).parts] == [1, 1, 1]

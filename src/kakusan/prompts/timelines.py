@@ -6,8 +6,10 @@ makes the whole prompt text. Time is linear in the length for each stage.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import lcm
 
 TOKEN = re.compile(r"(?:[^\\\[\]():|]+|\\[^\n])+|.", re.S)
 NUMBER = re.compile(r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*")
@@ -42,13 +44,20 @@ class Steps:
 def stages(text: str, steps: Steps) -> list[tuple[int, str]]:
     """What the text is up to which evaluation, in order; the last ends with the last evaluation."""
     found = _read(text)
-    if not found.changes:
-        return [(steps.count, text)]
-    ends = {steps.count}
+    turns = {len(change.parts) for change in found.changes.values() if change.number is None}
     for change in found.changes.values():
-        change.at = steps.when(change.number) if change.number is not None else 0
-        ends |= {change.at} if change.number is not None else set(range(1, steps.count + 1))
-    return [(end, "".join(found.at(end))) for end in sorted(ends) if end >= 1 or end == steps.count]
+        change.at = 0 if change.number is None else steps.when(change.number)
+    changed = sorted({change.at for change in found.changes.values()} | {steps.count})
+    ends = range(1, max(1, steps.count) + 1) if turns else changed
+    told, made = list[tuple[int, str]](), dict[tuple[int, int], str]()
+    for end in ends:
+        if end == 0 < steps.count:
+            continue
+        state = bisect_left(changed, end), end % lcm(*turns)  # where it is the same, so is the text
+        if state not in made:
+            made[state] = "".join(found.at(end))
+        told.append((end, made[state]))
+    return told
 
 
 @dataclass
