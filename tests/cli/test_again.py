@@ -8,11 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from safetensors.torch import save_file
 
 import kakusan
 from kakusan.cli import main
+from kakusan.formats.folder import read_folder
+from kakusan.formats.lora_names import Place, written
 from kakusan.images import picture_bytes
 from kakusan.memory import remembered
 
@@ -250,3 +254,24 @@ def test_bombs_are_refused_before_they_are_decoded(capsys: Captured) -> None:
     for words in (["verify", "bomb.png"], ["draw", "a", "--image", "bomb.png", *QUICK, *TINY]):
         assert main(words) == 3
         assert "bomb.png" in capsys.readouterr().err
+
+
+def test_loras_learnt_words_wildcards_and_styles(folder: Path, capsys: Captured) -> None:
+    model = read_folder(folder)
+    torch.manual_seed(0)
+    weight = model.unet.get_submodule("mid.attn.block.ff_in").weight
+    stem = "lora_unet_" + written(model, Place("unet", "mid.attn.block.ff_in")).replace(".", "_")
+    assert isinstance(weight, torch.Tensor)
+    for name in ("loras", "embeddings", "wild"):
+        Path(name).mkdir()
+    lora = {f"{stem}.lora_down.weight": torch.randn(2, weight.shape[1]), f"{stem}.lora_up.weight": torch.randn(weight.shape[0], 2)}
+    save_file(lora, "loras/ink.safetensors")
+    torch.save({"string_to_param": {"*": torch.randn(2, model.text.config.width)}}, "embeddings/toy.pt")
+    Path("wild/colour.txt").write_text("red\nblue\ngreen\n")
+    words = ["a (toy:1.3) __colour__ {apple|star} <lora:ink:0.8>", "--lora", "ink:0.5", "--wildcards", "wild", "--count", "2"]
+    plain = drawn(capsys, "a toy", *QUICK, *TINY, "--seed", "3", "--outdir", "plain")
+    for picture in drawn(capsys, *words, *QUICK, *TINY, "--seed", "3"):
+        made = again(capsys, picture)
+        np.testing.assert_array_equal(pixels(made), pixels(picture))
+        assert not np.array_equal(pixels(made), pixels(plain[0]))
+        shutil.rmtree("again")

@@ -151,7 +151,9 @@ def drawn(
     """
     from .remembering import Remembering
 
-    remembering = Remembering(pipe)
+    hashing = tr("hashing the model's weights, once ...", "モデルの重みのハッシュを計算しています (初回のみ) ...")
+    with said_if_slow(hashing, args.quiet):
+        remembering = Remembering(pipe)
     plan = Plan(pipe, asked, args, options, cache(lambda original: _mask(pipe, original, args)), remembering.begun, worded)
     notes = [*notes, *pipe.notes(plan.recipes), *pipe.afterwards().notes, *options_large.notes(args)]
     if not args.quiet:

@@ -18,8 +18,9 @@ class Remembering:
     def __init__(self, pipe: "Pipeline"):
         self.recorder = pipe.recorder
         self.inputs: dict[int, Inputs] = {}  # by index of the picture
-        if not pipe.defaults.model_hash and len(self.recorder.weights) == 1:
-            (digest,) = self.recorder.weights.values()
+        digests = list(self.recorder.weights.values())
+        if not pipe.defaults.model_hash and len(digests) == 1:
+            digest = digests[0]
             pipe.defaults = replace(pipe.defaults, model_hash=digest[:10])  # as AUTOMATIC1111 names a single file
 
     def begun(self, picture: int, asked: "Asked") -> None:

@@ -24,23 +24,17 @@ NUMBERS = {
     **dict.fromkeys(("Size", "Seed resize from"), r"\d{1,6}x\d{1,6}"),
 }
 SILENT = frozenset(
-    {"Version", "User", "Model hash", "Model", "Lora hashes", "TI hashes", "Hashes", "App", "Parser", "Pipeline", "Operations", "Backend"}
-    | {"Created Date", "Hires upscale", "Hires upscaler", "Hires resize", "Prompt", "Negative", "Schedule type", "Sampler", "Time taken"}
-    | {
-        "Batch size",
-        "Batch pos",
-        "Like",
-        "Prompt dialect",
-        "Performance",
-        "Metadata Scheme",
-        "Raw prompt",
-        "Raw negative prompt",
-        "Template",
-        "Negative Template",
-    }
+    (
+        *("Version", "User", "App", "Parser", "Pipeline", "Operations", "Backend", "Created Date", "Time taken", "Performance"),
+        *("Model hash", "Model", "VAE hash", "Lora hashes", "TI hashes", "Hashes", "Metadata Scheme", "Template", "Negative Template"),
+        *("Prompt", "Negative", "Raw prompt", "Raw negative prompt", "Prompt dialect", "Like", "Sampler", "Schedule type"),
+        *("Hires upscale", "Hires upscaler", "Hires resize", "Batch size", "Batch pos"),
+    )
 )
 """Settings that change no pixel, or that were understood on the way."""
-NEUTRAL = frozenset({"", "0", "0.0", "1.0", "false", "none", "[]", "{}", "1", "original", "whole picture"})
+NEUTRAL = frozenset(
+    {"", "0", "0.0", "1.0", "false", "none", "[]", "{}", "1", "original", "whole picture", "use same sampler", "use same scheduler"}
+)
 """Values of a setting that ask for nothing."""
 DIALECTS = {"comfyui": "comfyui", "invokeai": "compel"}
 """How prompts are read, by profile, where it is not AUTOMATIC1111's way."""
@@ -77,6 +71,9 @@ def recipe_of(told: Told) -> tuple[Recipe | None, list[str]]:
     if told.profile in DIALECTS:
         settings.setdefault("Prompt dialect", DIALECTS[told.profile])
     _passes(settings, notes)
+    for key, same in (("Hires steps", "Steps"), ("Hires CFG Scale", "CFG scale")):
+        if settings.get(key) == settings[same]:
+            del settings[key]
     if told.profile == "a1111":
         _of_old_versions(settings, told.prompt + told.negative)
     for key, pattern in NUMBERS.items():
