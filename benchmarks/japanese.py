@@ -55,7 +55,7 @@ def prompts(path: Path = PROMPTS) -> list[Prompt]:
 
 def judged(prompt: Prompt, english: str) -> tuple[list[str], list[str]]:
     """The key nouns and the relations that are missing, as they are listed."""
-    phrases = [_singulars(WORD.findall(phrase)) for phrase in english.lower().split(",")]
+    phrases = [_singulars(WORD.findall(phrase.replace("'s", ""))) for phrase in english.lower().split(",")]
     lost = ["/".join(noun) for noun in prompt.nouns if not any(_at(phrase, word) for word in noun for phrase in phrases)]
     broken = [
         " ".join("/".join(item) for item in relation[0])

@@ -55,14 +55,11 @@ class Reader:
                 return token.kind == "verb"
         return False
 
-    # what words do
-
     def _noun(self, token: Token) -> None:
         word = token.word or PLAIN
         self._take(Phrase(token.english or word.english, word=word))
 
-    def _slot(self, token: Token) -> None:
-        self._take(Phrase(token.english, word=token.word or PLAIN))
+    _slot = _noun
 
     def _unknown(self, token: Token) -> None:
         if token.english:
@@ -244,8 +241,10 @@ class Reader:
             self._close_others()
             self.topic, self.noun = self.noun, None
         elif text == "な":
-            self.before += [*self.noun.before, self.noun.head]
-            self.noun = None
+            noun = self._taken()
+            self.before += [*noun.before, noun.head]
+            if noun.after:
+                self.owners.append(Phrase(" ".join(noun.after), where=" "))
         else:
             self._close_others()
             assert self.noun is not None

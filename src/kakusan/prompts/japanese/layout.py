@@ -12,7 +12,8 @@ HAS_JAPANESE = re.compile(f"[{JAPANESE}ｦ-ﾟ]")
 WORD = r"(?!(?:AND|BREAK)\b)[A-Za-z0-9][A-Za-z0-9'+\-]*"
 LEXEME = re.compile(
     rf"""
-    (?P<tag> <[^<>\n]*> | __[\w\-/*. ]+?__ | \\. )
+    (?P<tag> <[^<>\n]*> | \\. )
+  | (?P<wildcard> __[\w\-/*. ]+?__ )
   | (?P<japanese> (?:(?:\d*|{MIXED})(?:[{JAPANESE}]|(?<=[ァ-ヶー])・(?=[ァ-ヶー]))+)+ )
   | (?P<comma> [ \t]*[、，。・｡､][ \t、，。]* )
   | (?P<mark> [【】〈〉《》〔〕〜…★☆♪♥♡※→←↑↓●○■□◆◇▲△▼▽]+ )
@@ -110,7 +111,7 @@ class _Builder:
             last = self.matches.get(at, end)
             if lexeme.kind == "japanese":
                 run.append(lexeme.text)
-            elif lexeme.kind == "word" and (run or self._is(at + 1, end, "japanese")):
+            elif lexeme.kind in ("word", "wildcard") and (run or self._is(at + 1, end, "japanese")):
                 run.append(SLOT)
                 slots.append(lexeme.text)
             elif lexeme.kind == "open" and last < end and depth < DEEPEST and self._in_phrase(at, last, end, bool(run)):
