@@ -48,9 +48,9 @@ def both(folder: Path) -> tuple[Any, Any]:
     return ours.StableDiffusionPipeline.from_pretrained(folder), theirs
 
 
-def drawn(pipe: Any) -> np.ndarray:
+def drawn(pipe: Any, **options: Any) -> np.ndarray:
     generator = torch.Generator().manual_seed(7)
-    image = pipe("a photograph of an astronaut", num_inference_steps=3, generator=generator).images[0]
+    image = pipe("a photograph of an astronaut", num_inference_steps=3, generator=generator, **options).images[0]
     return np.asarray(image).astype(int)
 
 
@@ -96,6 +96,18 @@ def test_pictures_equal_diffusers(way: str, folder: Path) -> None:
     assert wanted.std() > 5
     plain = drawn(ours.StableDiffusionPipeline.from_pretrained(folder))
     assert (np.abs(wanted - plain).max() > 3) == (way not in ("disabled", "unloaded"))
+
+
+def test_a_scale_for_one_call(folder: Path) -> None:
+    mine, theirs = both(folder)
+    for pipe in (mine, theirs):
+        pipe.loras = folder / "loras"
+        load(pipe, "kohya")
+    for options in ({"cross_attention_kwargs": {"scale": 0.4}}, {}, {"cross_attention_kwargs": {"scale": 0}}):
+        assert np.abs(drawn(mine, **options) - drawn(theirs, **options)).max() <= 1
+    assert np.abs(drawn(mine, cross_attention_kwargs={"scale": 0.4}) - drawn(mine)).max() > 3
+    with pytest.raises(KakusanError, match="only a number for 'scale'"):
+        drawn(mine, cross_attention_kwargs={"gligen": {}})
 
 
 def test_weights_come_back_bit_for_bit(folder: Path) -> None:

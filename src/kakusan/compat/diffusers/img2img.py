@@ -3,7 +3,7 @@
 Meng et al. 2021, https://arxiv.org/abs/2108.01073. n images, c channels, h w height and width of a latent, H W of a picture.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -38,6 +38,7 @@ class StableDiffusionImg2ImgPipeline(TextGuidedPipeline):
         negative_prompt_embeds: Tensor | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
+        cross_attention_kwargs: Mapping[str, Any] | None = None,
         clip_skip: int | None = None,
         callback_on_step_end: Callable[..., dict[str, Any]] | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
@@ -53,7 +54,7 @@ class StableDiffusionImg2ImgPipeline(TextGuidedPipeline):
         checks.callbacks(callback_steps, callback_on_step_end_tensor_inputs, self._callback_tensor_inputs)
         self.check_inputs(prompt, strength, callback_steps, negative_prompt, prompt_embeds, negative_prompt_embeds)
         picture = given("image", image)
-        self._begin(guidance_scale, 0.0, clip_skip, output_type, num_images_per_prompt)
+        self._begin(guidance_scale, 0.0, clip_skip, output_type, num_images_per_prompt, cross_attention_kwargs)
         embeds, negative = self._conditions(prompt, num_images_per_prompt, negative_prompt, prompt_embeds, negative_prompt_embeds)
         pictures = len(embeds) // (2 if self.do_classifier_free_guidance else 1)
         pixels = self.image_processor.preprocess(picture)

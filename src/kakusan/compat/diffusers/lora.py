@@ -24,7 +24,8 @@ Weight = float | Mapping[str, float | None] | None
 class Adapted:
     """The LoRAs of one U-Net and its text encoder.
 
-    active: how strongly each is meant, by component. fused: those in the weights themselves; kept: those that are for good.
+    active: how strongly each is meant, by component; scale: by what all of that is multiplied. fused: those in the weights
+    themselves; kept: those that are for good.
     """
 
     def __init__(self, model: Model):
@@ -32,7 +33,7 @@ class Adapted:
         self.active: dict[str, dict[str, float]] = {network: {} for network in NETWORKS}
         self.fused: set[str] = set()
         self.kept: set[str] = set()
-        self.enabled = True
+        self.enabled, self.scale = True, 1.0
         self._handles: list[RemovableHandle] = []
 
     def refresh(self) -> None:
@@ -43,7 +44,8 @@ class Adapted:
         if self.fused or not self.enabled:
             return  # once LoRAs are fused, PEFT adds no other either
         names = dict.fromkeys(name for active in self.active.values() for name in active)
-        uses = ((name, self.active["unet"].get(name, 0.0), self.active["text_encoder"].get(name, 0.0)) for name in names)
+        strengths = ((name, [self.scale * self.active[network].get(name, 0.0) for network in NETWORKS]) for name in names)
+        uses = ((name, unet, text) for name, (unet, text) in strengths)
         if (scales := self.loras.scales(uses)) is not None:
             model = self.loras.model
             self._handles += self.loras.unet.attach(model.unet, scales.unet[None])
@@ -185,6 +187,20 @@ class LoraPipeline:
     def num_fused_loras(self) -> int:
         """How many those are."""
         return len(self.fused_loras)
+
+    def _scale_loras(self, cross_attention_kwargs: Mapping[str, Any] | None) -> None:
+        """Take all LoRAs in use at `{"scale": ...}` of their weights; None is 1. Raises KakusanError on anything else in it."""
+        given = dict(cross_attention_kwargs or {})
+        scale = given.pop("scale", 1.0)
+        if given or not isinstance(scale, int | float):
+            raise KakusanError(
+                f"cross_attention_kwargs is {cross_attention_kwargs!r}; only a number for 'scale' is known",
+                f"cross_attention_kwargs が {cross_attention_kwargs!r} です。使えるのは 'scale' の数だけです",
+            )
+        adapted = self._adapted() if scale != 1 else self.unet.__dict__.get("adapted")
+        if adapted is not None and adapted.scale != scale:
+            adapted.scale = scale
+            adapted.refresh()
 
     def _adapted(self) -> Adapted:
         """The LoRAs of these components, kept with the U-Net."""

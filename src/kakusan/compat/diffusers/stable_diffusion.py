@@ -1,6 +1,6 @@
 """diffusers' StableDiffusionPipeline over our components: `pipe("a red apple", generator=...).images[0]`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -35,6 +35,7 @@ class StableDiffusionPipeline(TextGuidedPipeline):
         negative_prompt_embeds: Tensor | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
+        cross_attention_kwargs: Mapping[str, Any] | None = None,
         guidance_rescale: float = 0.0,
         clip_skip: int | None = None,
         callback_on_step_end: Callable[..., dict[str, Any]] | None = None,
@@ -57,7 +58,7 @@ class StableDiffusionPipeline(TextGuidedPipeline):
             negative_prompt_embeds,
             callback_on_step_end_tensor_inputs,
         )
-        self._begin(guidance_scale, guidance_rescale, clip_skip, output_type, num_images_per_prompt)
+        self._begin(guidance_scale, guidance_rescale, clip_skip, output_type, num_images_per_prompt, cross_attention_kwargs)
         embeds, negative = self._conditions(prompt, num_images_per_prompt, negative_prompt, prompt_embeds, negative_prompt_embeds)
         pictures = len(embeds) // (2 if self.do_classifier_free_guidance else 1)
         times, steps = self._schedule(num_inference_steps, timesteps, sigmas)

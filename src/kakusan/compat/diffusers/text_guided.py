@@ -169,13 +169,22 @@ class TextGuidedPipeline(LoraPipeline, LearntWords, DiffusionPipeline):
         """Whether a callback has asked to stop."""
         return self._interrupt
 
-    def _begin(self, scale: float, rescale: float, clip_skip: int | None, output_type: str, count: int) -> None:
+    def _begin(
+        self,
+        scale: float,
+        rescale: float,
+        clip_skip: int | None,
+        output_type: str,
+        count: int,
+        cross_attention_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
         checks.number("guidance_scale", scale)
         checks.number("guidance_rescale", rescale, 0, 1)
         checks.count("num_images_per_prompt", count)
         if clip_skip is not None:
             checks.number("clip_skip", clip_skip, 0, self.text_encoder.config.num_hidden_layers)
         check_output_type(output_type)
+        self._scale_loras(cross_attention_kwargs)
         self._guidance_scale, self._guidance_rescale, self._clip_skip, self._interrupt = scale, rescale, clip_skip, False
 
     def _size(self, height: int | None, width: int | None, latents: Tensor | None = None) -> tuple[int, int]:
@@ -236,6 +245,7 @@ class TextGuidedPipeline(LoraPipeline, LearntWords, DiffusionPipeline):
         self, latents: Tensor, output_type: str, return_dict: bool, generator: Generators = None
     ) -> StableDiffusionPipelineOutput | tuple[Any, list[bool] | None]:
         """Pictures in the kind asked for. A checker's black ones are 0 already and stay so."""
+        self._scale_loras(None)
         image, flags = latents, None
         if output_type != "latent":
             image, flags = self.run_safety_checker(self._decode(latents, generator), self.device, self.unet.dtype)

@@ -69,6 +69,7 @@ class StableDiffusionUpscalePipeline(TextGuidedPipeline):
         return_dict: bool = True,
         callback: Callable[[int, Tensor, Tensor], None] | None = None,
         callback_steps: int = 1,
+        cross_attention_kwargs: Mapping[str, Any] | None = None,
         clip_skip: int | None = None,
     ) -> StableDiffusionPipelineOutput | tuple[Any, list[bool] | None]:
         """Pictures four times as high and wide. noise_level: how much of the small picture is left open, 0 to max_noise_level.
@@ -76,7 +77,7 @@ class StableDiffusionUpscalePipeline(TextGuidedPipeline):
         Raises KakusanError, in one line, on anything that cannot be done.
         """
         self.check_inputs(prompt, image, noise_level, callback_steps, negative_prompt, prompt_embeds, negative_prompt_embeds)
-        self._begin(guidance_scale, 0.0, clip_skip, output_type, num_images_per_prompt)
+        self._begin(guidance_scale, 0.0, clip_skip, output_type, num_images_per_prompt, cross_attention_kwargs)
         embeds, negative = self._conditions(prompt, num_images_per_prompt, negative_prompt, prompt_embeds, negative_prompt_embeds)
         times = 2 if self.do_classifier_free_guidance else 1
         pictures = len(embeds) // times
