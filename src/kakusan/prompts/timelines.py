@@ -2,7 +2,8 @@
 
 The facts are of its `modules/prompt_parser.py`, 1.10, whose grammar is for an Earley parser: inside brackets that mean something every
 bracket has its partner, and round brackets hold at most one colon. What does not fit is text; one "|" or backslash that does not fit
-makes the whole prompt text. Time is linear in the length for each stage.
+makes the whole prompt text. That parser takes a pair with a lone bracket or colon right beside it as it comes (it varies with Python's
+hashes); here such a pair means what it says. Time is linear in the length for each stage.
 """
 
 import re
