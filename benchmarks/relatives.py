@@ -190,7 +190,8 @@ def in_parts(model: Model, sample: Sample, captions: list[str], size: int = 20) 
         rows = slice(start, start + size)
         with torch.inference_mode():
             states = model.text(torch.tensor([model.tokenizer.padded(text) for text in captions[rows]]))
-        parts.append(drawn(model, model.unet, states, sample.rows(rows), scale=model.settings["defaults"]["scale"], seed=1 + start))
+        usual = {name: model.settings["defaults"][name] for name in ("steps", "scale", "schedule")}
+        parts.append(drawn(model, model.unet, states, sample.rows(rows), seed=1 + start, **usual))
     return torch.cat(parts)
 
 

@@ -16,13 +16,23 @@ from ..types import Prediction
 from .diffusion import Sample
 
 
-def drawn(model: Model, unet: UNet, states: Tensor, like: Sample, *, steps: int = 20, scale: float = 3.0, seed: int = 1) -> Tensor:
+def drawn(
+    model: Model,
+    unet: UNet,
+    states: Tensor,
+    like: Sample,
+    *,
+    steps: int = 20,
+    scale: float = 3.0,
+    seed: int = 1,
+    schedule: str = "karras",
+) -> Tensor:
     """Pictures (n 3 s s, -1 to 1) for text states (n l d), as many and as large as the latents of `like`, seeing what is beside them."""
     nothing = torch.tensor([model.tokenizer.padded("")], device=states.device)
     with torch.inference_mode():
         silence = model.text(nothing).expand_as(states)
         context = torch.cat([states, silence])
-        denoise, sigmas = Denoiser(unet, model.schedule), sigmas_for(model.schedule, "karras", steps)
+        denoise, sigmas = Denoiser(unet, model.schedule), sigmas_for(model.schedule, schedule, steps)
         noise = SeededNoise([seed + i for i in range(len(states))])
         x = sigmas[0] * noise.randn(like.z.shape).to(states.device)
         sampler = samplers.sample("dpmpp_2m", x, sigmas, noise)

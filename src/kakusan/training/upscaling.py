@@ -62,4 +62,4 @@ class UpscalingTraining(DiffusionTraining):
 
     def drawn(self, module: UNet, states: Tensor, sample: Sample, captions: list[str]) -> Sequence[Image.Image]:
         """The squares, drawn larger."""
-        return [to_pil(image) for image in drawn(self.model, module, states, sample, steps=12, scale=1.0)]
+        return [to_pil(image) for image in drawn(self.model, module, states, sample, steps=5, scale=1.0, schedule="sgm_uniform")]

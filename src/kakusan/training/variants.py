@@ -7,7 +7,7 @@ the autoencoder are the base's.
 import filecmp
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,8 +32,13 @@ from .upscaling import LOW_NOISE, UpscalingTraining
 
 VARIANTS = {"inpainting": ("inpainting",), "depth": ("estimator", "depth"), "upscaling": ("details", "upscaling")}
 """The relatives, and the stages that each adds to a run."""
-SCALES = {"inpainting": 2.0, "depth": 3.0, "upscaling": 1.0}
-"""Guidance by default: where the U-Net sees more than words, words need less weight."""
+DEFAULTS: Mapping[str, Mapping[str, object]] = {
+    "inpainting": {"scale": 2.0},
+    "depth": {"scale": 3.0},
+    "upscaling": {"scale": 1.0, "steps": 5, "schedule": "sgm_uniform", "noise_level": 0},
+}
+"""What is drawn with unless asked otherwise: where the U-Net sees more than words, words need less weight; and where the small picture
+leaves little open, few steps keep nearer to it than many."""
 SHARED = ("text_encoder", "tokenizer", "image_encoder", "vae")
 ESTIMATOR, DETAILS = 0.3, 0.4  # of the minutes of a variant
 
@@ -43,7 +48,7 @@ def run_variant(making: Making, name: str, now: bool = False) -> Model | None:
     prepared = making.prepared()
     if prepared is None:
         return None
-    defaults = {**prepared.model.settings["defaults"], "scale": SCALES[name]}
+    defaults = {**prepared.model.settings["defaults"], **DEFAULTS[name]}
     prepared = prepared._replace(model=replace(prepared.model, settings={**prepared.model.settings, "defaults": defaults}))
     return {"inpainting": inpainting, "depth": depth, "upscaling": upscaling}[name](making, prepared, now)
 
