@@ -112,13 +112,14 @@ def _rows(chunks: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str, str]]:
 
 def _tokenizer(model: Path) -> "Tokenizer":
     """The tokenizer of a model's folder, or CLIP's, which single files have. Raises FileError if there is no such model."""
-    from ..formats.text_towers import tokenizer_in
-    from ..prompts.sentencepieces import NAMES
+    from ..prompts.sentencepieces import NAMES, SentencePieces  # not through `formats`, which would import torch
     from ..prompts.tokenizer import Tokenizer
 
     for folder in (model / "tokenizer", model):
-        if any((folder / name).exists() for name in ("vocab.json", "tokenizer.json", *NAMES.values())):
-            return tokenizer_in(folder)
+        if any((folder / name).exists() for name in NAMES.values()):
+            return SentencePieces.from_folder(folder)
+        if (folder / "vocab.json").exists() or (folder / "tokenizer.json").exists():
+            return Tokenizer.from_folder(folder)
     if not model.is_file():
         raise FileError(f"{model}: no tokenizer there; give a model's folder or file", f"{model}: トークナイザーがありません")
     return Tokenizer.clip()

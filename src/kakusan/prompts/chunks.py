@@ -132,7 +132,8 @@ class _Filling:
     """Chunks in the making."""
 
     def __init__(self, tokenizer: "Tokenizer"):
-        self.tokenizer, self.room, self.comma = tokenizer, tokenizer.room, tokenizer.vocab.get(",</w>", NOWHERE)
+        self.tokenizer, self.room = tokenizer, tokenizer.room
+        self.comma = tokenizer.vocab.get(",</w>", tokenizer.vocab.get(",", NOWHERE))  # the second where ends of words are not marked
         self.done: list[Chunk] = []
         self.tokens: list[Token] = []
         self.placed: list[Placed] = []
