@@ -1,6 +1,9 @@
 """LoRAs in everybody's names, and hostile ones."""
 
+import contextlib
 import json
+import math
+import random
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +18,7 @@ from formats.adapters import dotted, kohya, layer, pairs
 from formats.tiny import tiny_model
 from kakusan.errors import FileError
 from kakusan.formats.hashes import content_hash
-from kakusan.formats.lora import Lora, read_lora
+from kakusan.formats.lora import Held, Lora, read_lora
 from kakusan.formats.lora_names import Names, Place, written
 from kakusan.formats.lora_write import Style, write_lora
 from kakusan.formats.model import Model
@@ -285,3 +288,55 @@ def test_files_cut_anywhere_are_refused_in_one_line(ending: str, model: Model, t
         with pytest.raises(FileError) as caught:
             read_lora(file, model)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "pt"])
+def test_mutated_files_are_read_or_refused(ending: str, model: Model, tmp_path: Path) -> None:
+    file, draw = tmp_path / f"a.{ending}", random.Random(0)
+    if ending == "pt":
+        torch.save(one(model), file)
+    else:
+        save_file(one(model), file)
+    whole = file.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little") if ending == "safetensors" else len(whole)
+    for _ in range(150):
+        changed = bytearray(whole)
+        for _ in range(draw.randint(1, 4)):
+            changed[draw.randrange(header)] = draw.randrange(256)
+        file.write_bytes(changed)
+        with contextlib.suppress(FileError):
+            read_lora(file, model)
+
+
+def test_products_larger_than_the_layer_are_not_made(model: Model) -> None:
+    stem, long = "lora_unet_down_blocks_0_resnets_0_conv1", 1 << 20
+    for tensors in (
+        {f"hada_w{i}_{x}": torch.rand((long, 1) if x == "a" else (1, long)) for i in "12" for x in "ab"},
+        {f"hada_{t}": torch.rand((1, 1, 3, 3) if t[0] == "t" else (1, long)) for t in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")},
+        {"lokr_w1": torch.rand(1, 1), "lokr_w2_a": torch.rand(long, 1), "lokr_w2_b": torch.rand(1, long)},
+    ):
+        with pytest.raises(FileError, match="do not fit together"):
+            read_lora(Held({f"{stem}.{name}": tensor for name, tensor in tensors.items()}), model)
+
+
+def test_shapes_of_every_kind_are_refused(model: Model) -> None:
+    """Each tensor of each form with each of many shapes: never anything but a FileError."""
+    stem = "lora_unet_down_blocks_0_resnets_0_conv1"
+    forms = (
+        ("lora_down.weight", "lora_up.weight", "alpha"),
+        ("lora_down.weight", "lora_mid.weight", "lora_up.weight"),
+        ("lora_down.weight", "lora_up.weight", "dora_scale"),
+        ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "hada_t1", "hada_t2"),
+        ("lokr_w1", "lokr_w2_a", "lokr_w2_b", "lokr_t2"),
+        ("lokr_w1_a", "lokr_w1_b", "lokr_w2", "alpha"),
+        ("diff", "dora_scale"),
+    )
+    draw = random.Random(0)
+    for _ in range(400):
+        form = draw.choice(forms)
+        sizes = [[draw.choice((0, 1, 2, 4, 32, 288)) for _ in range(draw.randint(0, 5))] for _ in form]
+        tensors = {
+            f"{stem}.{name}": torch.rand(size[:2] if math.prod(size) > 1e6 else size) for name, size in zip(form, sizes, strict=True)
+        }
+        with contextlib.suppress(FileError):
+            read_lora(Held(tensors), model)

@@ -111,20 +111,26 @@ def _term(source: Source, group: Mapping[str, str], place: Place, weight: Tensor
     alpha = _number(source, group["alpha"], read["alpha"]) if "alpha" in read else None
     shape = tuple(weight.shape)
     if "down" in read and "up" in read:
-        down, up = read["down"], read["up"]
-        rank = down.shape[0] if down.ndim else 0
-        _check_rank(source, group["down"], rank, shape)
-        if "mid" in read:  # down is a 1x1 convolution, and what lies between has the kernel
-            between = _shaped(source, group["mid"], read["mid"], (up.shape[1], rank, *shape[2:])).float()
-            down = torch.einsum("rjhw,ji->rihw", between, _shaped(source, group["down"], down, (rank, shape[1])).float())
-            rank = up.shape[1]
-        down = _shaped(source, group["down"], down, (rank, *shape[1:]))
-        up = _shaped(source, group["up"], up, (shape[0], rank))
-        term = Term(down, up, alphas.of(place, rank) if alpha is None else alpha)
+        down, up = _factors(source, group, read, shape)
+        term = Term(down, up, alphas.of(place, up.shape[1]) if alpha is None else alpha)
     else:
         difference = lyco.difference(source, group, read, alpha, shape)
         term = Term(_shaped(source, next(iter(group.values())), difference, shape))
     return _weighed(source, group, read, term, weight)
+
+
+def _factors(source: Source, group: Mapping[str, str], read: Mapping[str, Tensor], shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """down (r i ...) and up (o r) for a weight of that shape."""
+    down, up = read["down"], read["up"]
+    rank = down.shape[0] if down.ndim else 0
+    _check_rank(source, group["down"], rank, shape)
+    if "mid" in read:  # down is a 1x1 convolution, and what lies between has the kernel
+        outer = up.shape[1] if up.ndim > 1 else 0
+        _check_rank(source, group["up"], outer, shape)
+        between = _shaped(source, group["mid"], read["mid"], (outer, rank, *(shape[2:] or (1, 1)))).float()
+        down = torch.einsum("rjhw,ji->rihw", between, _shaped(source, group["down"], down, (rank, shape[1])).float())
+        rank = outer
+    return _shaped(source, group["down"], down, (rank, *shape[1:])), _shaped(source, group["up"], up, (shape[0], rank))
 
 
 def _weighed(source: Source, group: Mapping[str, str], read: Mapping[str, Tensor], term: Term, weight: Tensor) -> Term:
@@ -133,7 +139,7 @@ def _weighed(source: Source, group: Mapping[str, str], read: Mapping[str, Tensor
     if word is None:
         return term
     scale, outputs = read[word], weight.shape[0]
-    if scale.numel() == outputs and (word == "magnitude" or scale.shape[0] == outputs):
+    if scale.numel() == outputs and (word == "magnitude" or (scale.ndim and scale.shape[0] == outputs)):
         return Term(term.down, term.up, term.alpha, scale.reshape(outputs))
     inputs = weight.shape[1]
     if scale.numel() != inputs:

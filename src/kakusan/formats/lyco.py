@@ -11,8 +11,8 @@ from torch import Tensor
 
 from .source import Source, refuse
 
-LARGEST = 1 << 26
-"""More numbers than the largest layer of Stable Diffusion has."""
+LARGEST = 1 << 28
+"""Numbers that are held on the way to a difference, at most: 1 GiB of them."""
 
 
 def difference(source: Source, group: Mapping[str, str], read: Mapping[str, Tensor], alpha: float | None, shape: tuple[int, ...]) -> Tensor:
@@ -23,7 +23,7 @@ def difference(source: Source, group: Mapping[str, str], read: Mapping[str, Tens
     first = next(iter(group.values()))
     try:
         if all(f"hada_w{i}_{x}" in read for i in "12" for x in "ab"):
-            found, rank = _hadamard(read), read["hada_w1_b"].shape[0]
+            found, rank = _hadamard(read, math.prod(shape)), read["hada_w1_b"].shape[0]
         elif any(word.startswith("lokr_w1") for word in read) and any(word.startswith("lokr_w2") for word in read):
             found, rank = _kronecker(read, math.prod(shape))
         elif "diff" in read:
@@ -42,13 +42,10 @@ def difference(source: Source, group: Mapping[str, str], read: Mapping[str, Tens
     return found * (1.0 if alpha is None or not rank else alpha / rank)
 
 
-def _hadamard(read: Mapping[str, Tensor]) -> Tensor:
+def _hadamard(read: Mapping[str, Tensor], size: int) -> Tensor:
     """(w1a w1b) times (w2a w2b), number by number; with cores t1, t2 for the kernels of a convolution."""
-    sides = []
-    for i in "12":
-        a, b, core = read[f"hada_w{i}_a"].float(), read[f"hada_w{i}_b"].float(), read.get(f"hada_t{i}")
-        sides.append(a @ b if core is None else torch.einsum("pqhw,qi,po->oihw", core.float(), b, a))
-    return sides[0] * sides[1]
+    first, second = (_product(read[f"hada_w{i}_a"], read[f"hada_w{i}_b"], read.get(f"hada_t{i}"), size) for i in "12")
+    return first * second
 
 
 def _kronecker(read: Mapping[str, Tensor], size: int) -> tuple[Tensor, int]:
@@ -58,12 +55,23 @@ def _kronecker(read: Mapping[str, Tensor], size: int) -> tuple[Tensor, int]:
         if f"lokr_w{i}" in read:
             sides.append(read[f"lokr_w{i}"].float())
             continue
-        a, b, core = read[f"lokr_w{i}_a"].float(), read[f"lokr_w{i}_b"].float(), read.get(f"lokr_t{i}")
+        b = read[f"lokr_w{i}_b"]
+        sides.append(_product(read[f"lokr_w{i}_a"], b, read.get(f"lokr_t{i}"), size))
         rank = b.shape[0]
-        sides.append(a @ b.flatten(1) if core is None else torch.einsum("pqhw,qi,po->oihw", core.float(), b, a))
     first, second = sides
-    if first.numel() * second.numel() != min(size, LARGEST):
+    if first.numel() * second.numel() != size or first.ndim != 2 or second.ndim not in (2, 4):
         raise RuntimeError("not of the layer's size")
     if second.ndim == 4:
         first = first[:, :, None, None]
     return torch.kron(first, second.contiguous()), rank
+
+
+def _product(a: Tensor, b: Tensor, core: Tensor | None, most: int) -> Tensor:
+    """a b; with a core (r r h w) the convolution that it is between a (r o) and b (r i). Raises RuntimeError above `most` numbers."""
+    if a.ndim < 2 or b.ndim < 2 or (core is not None and core.ndim != 4):
+        raise RuntimeError("not matrices")
+    numbers = a.shape[0] * b[0].numel() if core is None else a.shape[1] * b.shape[1] * core[0, 0].numel()
+    between = 0 if core is None else core[:, 0].numel() * b.shape[1]  # what is made first
+    if numbers > most or between > LARGEST:
+        raise RuntimeError("larger than the layer")
+    return a.float() @ b.float().flatten(1) if core is None else torch.einsum("pqhw,qi,po->oihw", core.float(), b.float(), a.float())
