@@ -1,6 +1,6 @@
 """Differences of weights in the forms of LyCORIS: Hadamard products (LoHa), Kronecker products (LoKr), and the difference itself.
 
-Yeh et al. 2023, sections 4.2 and appendix B, https://arxiv.org/abs/2309.14859. o i outputs and inputs of a layer, r rank, h w of a kernel.
+Yeh et al. 2023, https://arxiv.org/abs/2309.14859. o i outputs and inputs of a layer, r rank, h w of a kernel.
 """
 
 import math
