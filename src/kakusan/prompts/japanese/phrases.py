@@ -15,6 +15,7 @@ COMPOUNDS = frozenset(["food", "plant", "light", "season", "weather", "animal"])
 """Senses that, alone, make an English compound: apple tree, rose garden."""
 
 THINGS = frozenset(["thing", "food", "plant", "clothes", "vehicle", "light", "place", "style"])
+WORN = frozenset(["clothes", "body"])
 NOT_WORN = frozenset(["glasses", "round glasses", "sunglasses", "headphones", "earphones", "crown", "wristwatch", "earrings", "necklace"])
 IN_THE = {"background": "in the background", "foreground": "in the foreground"}
 
@@ -134,6 +135,8 @@ def together(others: list[Phrase], noun: Phrase, owned: Phrase | None = None) ->
         return True
     if owned is not None and ("adj" in noun.word.extras or noun.sense in BEFORE or noun.sense in ("time", "artist")):
         return False
+    if owned is not None and owned.sense in ANIMATE and noun.sense in WORN and others[-1].sense not in WORN:
+        return False  # 花火と浴衣の少女: the girl alone wears it
     living = others[-1].sense in ANIMATE
     return living == (noun.sense in ANIMATE) or not living
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from .layout import Group, Japanese, Kept, Part, parts
+from .lexicon import Word
 from .phrases import PLAIN
 from .segmentation import SLOT, Token, segmented
 from .sentences import MOST_TOKENS, english, unfinished
@@ -112,7 +113,16 @@ class _Writer:
         if isinstance(slot, str):
             self.pieces.append(Piece(slot, slot, "kept"))
             return Token(SLOT, "slot", english=slot, word=replace(PLAIN, sense="name"))
-        return Token(SLOT, "slot", english=slot.opening + self.written(slot.content) + slot.closing, word=PLAIN)
+        return Token(SLOT, "slot", english=slot.opening + self.written(slot.content) + slot.closing, word=_meant(slot))
+
+
+def _meant(group: Group) -> Word:
+    """What is known of a group's last noun, without forms of its own: those would lose the brackets."""
+    last = next((part for part in reversed(group.content) if isinstance(part, Japanese)), None)
+    word = segmented(last.text)[-1].word if last is not None else None
+    if word is None or word.kind != "noun":
+        return PLAIN
+    return replace(PLAIN, sense=word.sense, extras={name: value for name, value in word.extras.items() if not value and name != "prep"})
 
 
 def _at(content: list[Part], at: int) -> Part | None:
