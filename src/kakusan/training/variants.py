@@ -95,7 +95,10 @@ def upscaling(making: Making, prepared: Prepared, now: bool) -> Model | None:
     model = replace(prepared.model, autoencoder=autoencoder, low_noise=LOW_NOISE)
     training = UpscalingTraining(settings, making.pool, large, model, prepared.captions)
     unet = making.trained(training, settings.unet.optimiser, 1 - DETAILS, now=now)
-    return None if unet is None else replace(model, unet=unet)
+    if unet is None:
+        return None
+    unet.config = replace(unet.config, sample_size=recipe.size)  # squares taught it; it sees whole small pictures as well
+    return replace(model, unet=unet)
 
 
 def of_the_same(settings: DiffusionSettings, recipe: Recipe) -> DiffusionSettings:
