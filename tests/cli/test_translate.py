@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from kakusan.cli import main
+from kakusan.prompts.japanese.translators import LEXICON
 
 Captured = pytest.CaptureFixture[str]
 
@@ -47,3 +48,17 @@ def test_words_left_to_chance_are_translated(folder: Path, tmp_path: Path, capsy
         main(["{赤い|青い}猫", "--translate", "lexicon", "--model", str(folder), "--steps", "1", "--outdir", str(tmp_path), "--json"]) == 0
     )
     assert json.loads(capsys.readouterr().out)["parameters"][0].split("\n")[0] in ("red cat", "blue cat", "{red|blue} cat")
+
+
+def test_again_draws_the_words_that_were_drawn(folder: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Japanese that was drawn as Japanese stays so, although the model would have it translated; a translation is not made anew."""
+    draw = ["赤いりんご", "--model", str(folder), "--steps", "1", "--seed", "5", "--outdir"]
+    monkeypatch.setattr("kakusan.pipeline.usual_translator", lambda model: LEXICON)
+    for option, prompt in (("off", "赤いりんご"), ("lexicon", "red apple")):
+        assert main([*draw, str(tmp_path / option), "--translate", option]) == 0
+        first = capsys.readouterr().out.strip()
+        assert main(["again", first, "--model", str(folder), "--outdir", str(tmp_path / option)]) == 0
+        second = capsys.readouterr().out.strip()
+        assert Image.open(second).info["parameters"] == Image.open(first).info["parameters"]
+        assert Image.open(second).info["parameters"].startswith(prompt)
+        assert Image.open(second).tobytes() == Image.open(first).tobytes()

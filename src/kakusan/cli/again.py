@@ -42,6 +42,7 @@ def run(args: Arguments) -> int:
     check_writable(args.outdir)
     with said_if_slow(tr("looking ...", "調べています ..."), args.quiet):
         from ..memory.reading import remembered
+        from ..prompts.japanese.translators import OFF
 
         memory = remembered(args.picture)
         recipe = told(memory, args.picture)
@@ -51,6 +52,8 @@ def run(args: Arguments) -> int:
         if args.words or args.prompt is not None:
             prompt = draw.prompt(args)
             options.pop("translated")  # told of the words before
+        elif not args.negative:
+            options.setdefault("translator", OFF)  # the words are those that were drawn, in whatever language
         _fill(args, usual, memory, recipe)
         options["resize"] = args.resize or "crop"
         model, notes = model_of(memory, args)
