@@ -17,10 +17,16 @@ from kakusan.compat import diffusers as ours
 from kakusan.errors import FileError, KakusanError
 
 diffusers.utils.logging.set_verbosity_error()
-# transformers 5 has no text_model, through which diffusers 0.42 still reaches for the norm where layers are skipped
-transformers.CLIPTextModel.text_model = property(lambda self: self)
 PROMPT = "a photograph of an astronaut riding a horse"
 STEPS = 4
+
+
+@pytest.fixture(scope="module", autouse=True)
+def text_model() -> Iterator[None]:
+    """transformers 5 has none, through which diffusers 0.42 still reaches for the norm where layers are skipped."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transformers.CLIPTextModel, "text_model", property(lambda self: self), raising=False)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -181,9 +181,9 @@ def test_twice_the_text_takes_twice_the_work(kind: str, dialect: Dialect) -> Non
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_long_texts_take_no_longer_by_the_character(kind: str, dialect: Dialect) -> None:
-    """With what regular expressions do: 16 times the text takes 16 times the time, or a little more; not 256 times."""
+    """With what regular expressions do: 16 times the text takes 16 times the time, on a busy machine some times that; not 256 times."""
     short, long = (min(_seconds(HOSTILE[kind](length), dialect) for _ in range(tries)) for length, tries in ((4000, 5), (64_000, 2)))
-    assert long <= 4 * 16 * max(short, 0.0005)
+    assert long <= 8 * 16 * max(short, 0.0005)
 
 
 def _lines(text: str, dialect: Dialect) -> int:
