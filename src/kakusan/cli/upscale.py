@@ -31,7 +31,10 @@ def add_arguments(parser: Parser) -> None:
         "--noise-level",
         type=int,
         metavar="N",
-        help=tr("how much noise the model takes off (default: 20, or the model's own)", "モデルが取り除くノイズ (既定値: 20、またはモデルのもの)"),
+        help=tr(
+            "how much noise the model takes off (default: 20, or the model's own)",
+            "モデルが取り除くノイズ (既定値: 20、またはモデルのもの)",
+        ),
     )
     add("--seed", type=int, metavar="N", help=tr("same seed, same picture", "同じシードなら同じ絵"))
     add("--model", metavar="FOLDER", help=tr("an upscaling model, or for latent any other", "拡大用モデル。latent なら普通のモデル"))
