@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import random
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +21,7 @@ from formats.hub_server import Hub, Repo
 from formats.test_folder import assert_same_weights
 from kakusan.cli import main
 from kakusan.errors import FileError, KakusanError
-from kakusan.formats import hub_fetch, hub_progress
+from kakusan.formats import hub_cache, hub_fetch, hub_progress
 from kakusan.formats.folder import read_component, read_folder, write_folder
 from kakusan.formats.hub import snapshot, split_id
 from kakusan.formats.licence import Terms
@@ -319,6 +320,27 @@ def test_many_at_once(place: Place) -> None:
     assert len(set(found)) == 2
     for id in ("org/small", "org/tiny"):
         assert_sound(place.cache, place.hub.repos[id], id)
+    assert not list(place.cache.rglob("*.incomplete"))
+
+
+def test_a_file_that_is_linked_anew_is_never_gone(place: Place) -> None:
+    folder = snapshot("org/tiny")
+    repository = hub_cache.Repository("org/tiny", place.cache)
+    name = "model_index.json"
+    contents = hub_cache.expected(folder / name)
+    ended, missing = threading.Event(), []
+
+    def watch() -> None:
+        while not ended.is_set():
+            missing.extend([] if (folder / name).is_file() else [1])
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for _ in range(300):
+        repository.link(folder.name, name, contents)
+    ended.set()
+    watcher.join()
+    assert not missing
     assert not list(place.cache.rglob("*.incomplete"))
 
 

@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import shutil
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,14 +81,18 @@ class Repository:
         return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
 
     def link(self, commit: str, name: str, contents: Contents) -> Path:
-        """Puts contents that are in the cache where a snapshot has them; a copy where there are no links."""
+        """Puts contents that are in the cache where a snapshot has them; a copy where there are no links.
+
+        What stands there meanwhile is the old or the new, never nothing: others may be reading. The caller holds the contents' lock.
+        """
         pointer, blob = self.snapshot(commit) / name, self.blob(contents)
         pointer.parent.mkdir(parents=True, exist_ok=True)
-        pointer.unlink(missing_ok=True)
+        fresh = blob.with_name(f"{blob.name}.{os.getpid()}.{threading.get_ident()}.incomplete")
         try:
-            pointer.symlink_to(os.path.relpath(blob, pointer.parent))
+            fresh.symlink_to(os.path.relpath(blob, pointer.parent))
         except OSError:
-            shutil.copyfile(blob, pointer)
+            shutil.copyfile(blob, fresh)
+        fresh.replace(pointer)
         return pointer
 
     def remember(self, revision: str, commit: str) -> None:
