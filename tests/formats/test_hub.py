@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import random
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -323,24 +322,18 @@ def test_many_at_once(place: Place) -> None:
     assert not list(place.cache.rglob("*.incomplete"))
 
 
-def test_a_file_that_is_linked_anew_is_never_gone(place: Place) -> None:
-    folder = snapshot("org/tiny")
-    repository = hub_cache.Repository("org/tiny", place.cache)
-    name = "model_index.json"
-    contents = hub_cache.expected(folder / name)
-    ended, missing = threading.Event(), []
+def test_a_file_that_is_linked_anew_is_never_gone(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    pointer = snapshot("org/tiny") / "model_index.json"
+    link, seen = Path.symlink_to, list[bool]()
 
-    def watch() -> None:
-        while not ended.is_set():
-            missing.extend([] if (folder / name).is_file() else [1])
+    def watched(self: Path, target: str) -> None:
+        seen.append(pointer.is_file())
+        link(self, target)
+        seen.append(pointer.is_file())
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    for _ in range(300):
-        repository.link(folder.name, name, contents)
-    ended.set()
-    watcher.join()
-    assert not missing
+    monkeypatch.setattr(Path, "symlink_to", watched)
+    hub_cache.Repository("org/tiny", place.cache).link(pointer.parent.name, pointer.name, hub_cache.expected(pointer))
+    assert seen == [True, True]
     assert not list(place.cache.rglob("*.incomplete"))
 
 
